@@ -20,7 +20,8 @@ const (
 // the parameter named in its tag `query:"arn"`, or else by the field itself. Fields
 // are strings, bools, int32, structs (X.Member), slices of those
 // (X.member.N, in the order of N; gaps close up), or pointers to a scalar,
-// which are nil if the parameter was not sent.
+// which are nil if the parameter was not sent. The fields of an embedded struct
+// count as those of the struct around it.
 //
 // The first value of a repeated parameter wins, and unknown parameters are
 // ignored, as real STS does. Numbers and booleans that cannot be read, and list
@@ -43,6 +44,12 @@ type formDecoder struct {
 func (d formDecoder) decodeStruct(prefix string, v reflect.Value) error {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
+		if field.Anonymous {
+			if err := d.decodeStruct(prefix, v.Field(i)); err != nil {
+				return err
+			}
+			continue
+		}
 		name := field.Tag.Get("query")
 		if name == "" {
 			name = field.Name

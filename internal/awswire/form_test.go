@@ -11,7 +11,10 @@ import (
 
 type formTag struct{ Key, Value string }
 
+type formPage struct{ Marker string }
+
 type formInput struct {
+	formPage
 	RoleArn         string
 	DurationSeconds *int32
 	MaxItems        int32
@@ -47,6 +50,7 @@ func TestDecodeForm(t *testing.T) {
 		{"gaps close up", "Tags.member.2147483647.Key=k&Tags.member.3.Value=v", formInput{Tags: []formTag{{"", "v"}, {"k", ""}}}},
 		{"list of structs", "Tags.member.1.Key=k&Tags.member.1.Value=v&Tags.member.1.Nope=x", formInput{Tags: []formTag{{"k", "v"}}}},
 		{"empty list", "Tags=", formInput{Tags: []formTag{}}},
+		{"embedded", "Marker=m", formInput{formPage: formPage{"m"}}},
 		{"nested", "Context.Name=n", formInput{Context: struct{ Name string }{"n"}}},
 	}
 	for _, tt := range tests {
