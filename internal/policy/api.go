@@ -51,6 +51,10 @@ type Principal struct {
 	UniqueID  string // AIDA... of a user, AROA... of a session's role
 	Service   string // Service: "pods.eks.amazonaws.com"
 	Provider  string // WebIdentity: ARN of the OIDC provider
+
+	// CanonicalUserID is S3's name for the account, where it is known; see
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/finding-canonical-user-id.html.
+	CanonicalUserID string
 }
 
 // Context holds condition keys and their values; a key that is absent is not
@@ -68,7 +72,7 @@ type Request struct {
 	Principal         Principal
 	Action            string // "sts:AssumeRole"
 	Resource          string // ARN, or "*" where the action has no resource
-	ResourceAccountID string // the account that owns the resource
+	ResourceAccountID string // the account that owns the resource; may be empty if Resource is "*"
 	Context           Context
 }
 
@@ -95,8 +99,9 @@ const (
 // Decision is a verdict with all its reasons.
 type Decision struct {
 	Verdict Verdict
-	// Stage names what settled it: "explicit deny", "SCP", "RCP", "resource policy", "trust policy",
-	// "identity policy", "permissions boundary", "session policy".
+	// Stage names what settled it: "explicit deny", "SCP", "resource policy", "trust policy",
+	// "identity policy", "permissions boundary", "session policy"; or "unreadable policy" and
+	// "malformed request" for what could not be understood. An RCP only ever denies explicitly.
 	Stage   string
 	Reasons []Reason // one for each statement of each policy consulted, in order
 }
@@ -110,6 +115,7 @@ type Reason struct {
 	Line      int    // of the statement in its document, 1-based
 	Allow     bool   // the statement's Effect
 	Matched   bool
+	Delegates bool   // it names only the caller's account, whose identity policies then have the say
 	Misses    []Miss // why it did not match; empty if it did
 }
 

@@ -1,22 +1,383 @@
 package policy
 
-import "errors"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
-// Document is a parsed policy.
-type Document struct{ text string }
-
-// Parse reads a policy document of the given type, as strictly as IAM does.
-// Its error is a *SyntaxError.
-func Parse(t Type, text string) (*Document, error) { return nil, errors.New("not there yet") }
-
-// SyntaxError says where a document breaks the grammar, and how.
-type SyntaxError struct {
-	Line, Column int    // 1-based
-	Path         string // "Statement[1].Condition.StringEquals"
-	Message      string
+// Parse reads a policy document of the given type, as strictly as IAM does
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html):
+// what IAM refuses with MalformedPolicyDocument is refused here. Values that
+// IAM accepts and can never evaluate, such as a date that is none, are refused
+// too. Its error is a *SyntaxError.
+func Parse(t Type, text string) (*Document, error) {
+	d, err := parse(t, text)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
-func (e *SyntaxError) Error() string { return e.Message }
+func parse(t Type, text string) (*Document, *SyntaxError) {
+	if t < Identity || t > RCP {
+		return nil, &SyntaxError{Line: 1, Column: 1, Message: "unknown type of policy"}
+	}
+	if err := checkSize(t, text); err != nil {
+		return nil, err
+	}
+	if err := checkCharacters(t, text); err != nil {
+		return nil, err
+	}
+	root, err := scan(text)
+	if err != nil {
+		return nil, err
+	}
+	p := parser{kind: t, text: text}
+	return p.document(&root)
+}
 
-// String prints the document in canonical form.
-func (d *Document) String() string { return d.text }
+// parser turns JSON into statements. Its methods return nil or the first error.
+type parser struct {
+	kind      Type
+	text      string
+	variables bool
+	path      []string
+}
+
+// fail makes an error at n, under the path that is being read.
+func (p *parser) fail(n *node, message string) *SyntaxError {
+	err := errorAt(p.text, n.start, message)
+	for _, key := range slices.Backward(p.path) {
+		err.under(key)
+	}
+	return err
+}
+
+// syntax is fail with IAM's text for whatever has none of its own.
+func (p *parser) syntax(n *node, what string) *SyntaxError {
+	return p.fail(n, "Syntax errors in policy: "+what)
+}
+
+// in reads a part of the document with key at the end of the path.
+func (p *parser) in(key string, read func() *SyntaxError) *SyntaxError {
+	p.path = append(p.path, key)
+	err := read()
+	p.path = p.path[:len(p.path)-1]
+	return err
+}
+
+func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+func (p *parser) expect(n *node, kind nodeKind) *SyntaxError {
+	if n.kind != kind {
+		return p.syntax(n, "expected "+nodeNames[kind]+", not "+nodeNames[n.kind])
+	}
+	return nil
+}
+
+// each reads the elements of an object, and refuses those that known does not
+// have. Keys count with their case.
+func (p *parser) each(n *node, known map[string]func(*node) *SyntaxError) *SyntaxError {
+	if err := p.expect(n, objectNode); err != nil {
+		return err
+	}
+	for i := range n.members {
+		m := &n.members[i]
+		read := known[m.key]
+		if read == nil {
+			return p.syntax(&node{start: m.start}, "unknown element "+quote(m.key))
+		}
+		if err := p.in(m.key, func() *SyntaxError { return read(&m.value) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list reads a value or an array of values.
+func (p *parser) list(n *node, read func(*node) *SyntaxError) *SyntaxError {
+	if n.kind != arrayNode {
+		return read(n)
+	}
+	for i := range n.items {
+		if err := p.in(index(i), func() *SyntaxError { return read(&n.items[i]) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parser) str(n *node, into *string) *SyntaxError {
+	*into = n.text
+	return p.expect(n, stringNode)
+}
+
+func (p *parser) document(root *node) (*Document, *SyntaxError) {
+	d := &Document{kind: p.kind, source: p.text}
+	var statements *node
+	err := p.each(root, map[string]func(*node) *SyntaxError{
+		"Version": func(n *node) *SyntaxError {
+			if n.kind != stringNode || n.text != "2012-10-17" && n.text != "2008-10-17" {
+				return p.syntax(n, "Version must be 2012-10-17 or 2008-10-17")
+			}
+			d.version = n.text
+			return nil
+		},
+		"Id":        func(n *node) *SyntaxError { return p.str(n, &d.id) },
+		"Statement": func(n *node) *SyntaxError { statements = n; return nil },
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case statements == nil:
+		return nil, p.syntax(root, "missing required field Statement")
+	case statements.kind == arrayNode && len(statements.items) == 0:
+		return nil, p.syntax(statements, "Statement is empty")
+	case (p.kind == SCP || p.kind == RCP) && d.version != "2012-10-17":
+		return nil, p.fail(root, "Policy document must be version 2012-10-17 or greater.")
+	}
+	p.variables = d.version == "2012-10-17"
+	err = p.in("Statement", func() *SyntaxError {
+		return p.list(statements, func(n *node) *SyntaxError { return p.statement(n, d) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (p *parser) statement(n *node, d *Document) *SyntaxError {
+	s := Statement{Start: positionOf(p.text, n.start), End: positionOf(p.text, n.end)}
+	var r rule
+	present := map[string]*node{}
+	element := func(name string, read func(*node) *SyntaxError) func(*node) *SyntaxError {
+		return func(n *node) *SyntaxError {
+			present[name] = n
+			if message := p.prohibited(name); message != "" {
+				return p.fail(n, message)
+			}
+			return read(n)
+		}
+	}
+	err := p.each(n, map[string]func(*node) *SyntaxError{
+		"Sid":          func(n *node) *SyntaxError { return p.sid(n, &s, d) },
+		"Effect":       element("Effect", func(n *node) *SyntaxError { return p.effect(n, &s.Allow) }),
+		"Principal":    element("Principal", func(n *node) *SyntaxError { return p.principals(n, &s.Principals, &r) }),
+		"NotPrincipal": element("NotPrincipal", func(n *node) *SyntaxError { return p.notPrincipals(n, &s, &r) }),
+		"Action":       element("Action", func(n *node) *SyntaxError { return p.actions(n, &s.Actions, &r) }),
+		"NotAction":    element("NotAction", func(n *node) *SyntaxError { return p.actions(n, &s.NotActions, &r) }),
+		"Resource":     element("Resource", func(n *node) *SyntaxError { return p.resources(n, &s.Resources, &r) }),
+		"NotResource":  element("NotResource", func(n *node) *SyntaxError { return p.resources(n, &s.NotResources, &r) }),
+		"Condition":    func(n *node) *SyntaxError { return p.conditions(n, &s, &r) },
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.complete(n, present); err != nil {
+		return err
+	}
+	r.allow, r.notAction, r.notResource = s.Allow, s.NotActions != nil, s.NotResources != nil
+	if p.kind == RCP && s.Allow && !fullAccess(&s) {
+		return p.fail(present["Effect"], "an RCP can only deny: Allow is for RCPFullAWSAccess alone")
+	}
+	d.statements = append(d.statements, s)
+	d.rules = append(d.rules, r)
+	return nil
+}
+
+func (p *parser) effect(n *node, allow *bool) *SyntaxError {
+	*allow = n.text == "Allow"
+	if n.kind != stringNode || !*allow && n.text != "Deny" {
+		return p.syntax(n, "Effect must be Allow or Deny")
+	}
+	return nil
+}
+
+func (p *parser) sid(n *node, s *Statement, d *Document) *SyntaxError {
+	if err := p.str(n, &s.Sid); err != nil {
+		return err
+	}
+	// Other services take more in the Sids of their policies, S3 for one spaces.
+	if p.kind != Resource && !only(s.Sid, letters+digits) {
+		return p.fail(n, "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
+	}
+	for i := range d.statements {
+		if s.Sid != "" && d.statements[i].Sid == s.Sid {
+			return p.fail(n, "Statement IDs (SID) in a single policy must be unique.")
+		}
+	}
+	return nil
+}
+
+func (p *parser) actions(n *node, into *[]string, r *rule) *SyntaxError {
+	*into = []string{}
+	err := p.list(n, func(n *node) *SyntaxError {
+		if err := p.expect(n, stringNode); err != nil {
+			return err
+		}
+		pattern, problem := compileAction(n.text)
+		if problem != "" {
+			return p.fail(n, problem)
+		}
+		if p.kind == Trust && !trustAction(pattern) {
+			return p.fail(n, "AssumeRole policy may only specify STS AssumeRole actions.")
+		}
+		*into = append(*into, n.text)
+		r.actions = append(r.actions, pattern)
+		return nil
+	})
+	if err == nil && len(r.actions) == 0 {
+		return p.fail(n, "Policy statement must contain actions.")
+	}
+	return err
+}
+
+func (p *parser) resources(n *node, into *[]string, r *rule) *SyntaxError {
+	*into = []string{}
+	err := p.list(n, func(n *node) *SyntaxError {
+		if err := p.expect(n, stringNode); err != nil {
+			return err
+		}
+		complete := p.kind != Session && p.kind != Resource
+		compiled, problem := compileResource(n.text, dialect{variables: p.variables, wild: true}, complete)
+		if problem != "" {
+			return p.fail(n, problem)
+		}
+		*into = append(*into, n.text)
+		r.resources = append(r.resources, compiled)
+		return nil
+	})
+	if err == nil && len(r.resources) == 0 {
+		return p.fail(n, "Policy statement must contain resources.")
+	}
+	return err
+}
+
+// principalKeys are the keys of a principal map, in the order in which they print.
+var principalKeys = []string{"AWS", "Service", "Federated", "CanonicalUser"}
+
+func (p *parser) notPrincipals(n *node, s *Statement, r *rule) *SyntaxError {
+	if err := p.principals(n, &s.NotPrincipals, r); err != nil {
+		return err
+	}
+	r.principals.negated = true
+	for _, e := range r.principals.entries {
+		if e.kind == everyone {
+			return p.syntax(n, `NotPrincipal "*" leaves nobody`)
+		}
+	}
+	return nil
+}
+
+func (p *parser) principals(n *node, into *[]NamedPrincipal, r *rule) *SyntaxError {
+	ps := &principals{}
+	if n.kind == stringNode {
+		if n.text != "*" {
+			return p.fail(n, "Invalid principal in policy: "+quote(n.text))
+		}
+		*into = []NamedPrincipal{{"AWS", "*"}}
+		ps.entries = []principalEntry{{kind: everyone, value: "*"}}
+		r.principals = ps
+		return nil
+	}
+	known := map[string]func(*node) *SyntaxError{}
+	for _, key := range principalKeys {
+		known[key] = func(n *node) *SyntaxError {
+			before := len(ps.entries)
+			err := p.list(n, func(n *node) *SyntaxError {
+				if err := p.expect(n, stringNode); err != nil {
+					return err
+				}
+				entry, ok := compilePrincipal(p.kind, key, n.text)
+				if !ok {
+					return p.fail(n, "Invalid principal in policy: "+quote(key)+":"+quote(n.text))
+				}
+				ps.entries = append(ps.entries, entry)
+				*into = append(*into, NamedPrincipal{key, n.text})
+				return nil
+			})
+			if err == nil && len(ps.entries) == before {
+				return p.fail(n, "Invalid principal in policy: "+quote(key)+" is empty")
+			}
+			return err
+		}
+	}
+	if err := p.each(n, known); err != nil {
+		return err
+	}
+	if len(ps.entries) == 0 {
+		return p.fail(n, "Missing required field Principal cannot be empty!")
+	}
+	r.principals = ps
+	return nil
+}
+
+func (p *parser) conditions(n *node, s *Statement, r *rule) *SyntaxError {
+	if err := p.expect(n, objectNode); err != nil {
+		return err
+	}
+	s.Conditions = []Condition{}
+	for i := range n.members {
+		m := &n.members[i]
+		op, ok := parseOperator(m.key)
+		if !ok {
+			return p.syntax(&node{start: m.start}, "unknown condition operator "+quote(m.key))
+		}
+		err := p.in(m.key, func() *SyntaxError { return p.keys(&m.value, m.key, op, s, r) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keys reads what stands under one condition operator.
+func (p *parser) keys(n *node, name string, op operator, s *Statement, r *rule) *SyntaxError {
+	if err := p.expect(n, objectNode); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for i := range n.members {
+		m := &n.members[i]
+		c := condition{operator: op, key: strings.ToLower(m.key)}
+		at := &node{start: m.start}
+		// Keys of identity providers have colons and slashes before the last colon.
+		vendor, key, found := strings.Cut(m.key, ":")
+		switch {
+		case !found || vendor == "" || key == "":
+			return p.fail(at, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+		case seen[c.key]:
+			return p.syntax(at, "the condition key "+quote(m.key)+" appears more than once with different capitalization")
+		}
+		seen[c.key] = true
+		written := Condition{Operator: name, Key: m.key, Values: []string{}}
+		err := p.in(m.key, func() *SyntaxError {
+			return p.list(&m.value, func(n *node) *SyntaxError { return p.conditionValue(n, &c, &written) })
+		})
+		if err != nil {
+			return err
+		}
+		s.Conditions = append(s.Conditions, written)
+		r.conditions = append(r.conditions, c)
+	}
+	return nil
+}
+
+// conditionValue reads a string; numbers and booleans need no quotes.
+func (p *parser) conditionValue(n *node, c *condition, written *Condition) *SyntaxError {
+	if n.kind != stringNode && n.kind != numberNode && n.kind != booleanNode {
+		return p.expect(n, stringNode)
+	}
+	value, problem := c.compile(n.text, p.variables)
+	if problem != "" {
+		return p.syntax(n, problem)
+	}
+	c.values = append(c.values, value)
+	if c.family == nullFamily {
+		absent, _ := parseBool(n.text)
+		c.wantAbsent = append(c.wantAbsent, absent)
+	}
+	written.Values = append(written.Values, n.text)
+	return nil
+}

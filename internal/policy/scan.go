@@ -1,0 +1,324 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth is one more than the deepest policy needs:
+// document, statements, statement, Condition, operator, values.
+const maxDepth = 7
+
+type nodeKind int
+
+const (
+	objectNode nodeKind = iota
+	arrayNode
+	stringNode
+	numberNode
+	booleanNode
+	nullNode
+)
+
+var nodeNames = [...]string{"an object", "an array", "a string", "a number", "true or false", "null"}
+
+// node is a JSON value that knows where it stands.
+type node struct {
+	kind       nodeKind
+	start, end int      // byte offsets in the text
+	text       string   // a string's value; a number or boolean as written
+	members    []member // of an object
+	items      []node   // of an array
+}
+
+type member struct {
+	key   string
+	start int
+	value node
+}
+
+// scanner reads JSON as RFC 8259 has it, and refuses what that leaves open
+// and what two readers could understand differently: duplicate keys, lone
+// surrogates, invalid UTF-8. encoding/json takes all three.
+type scanner struct {
+	text string
+	at   int
+}
+
+// scan reads one JSON value and nothing after it.
+func scan(text string) (node, *SyntaxError) {
+	s := scanner{text: text}
+	s.space()
+	n, err := s.value(0)
+	if err != nil {
+		return node{}, err
+	}
+	s.space()
+	if s.at != len(text) {
+		return node{}, s.fail(s.at, "unexpected text after the policy")
+	}
+	return n, nil
+}
+
+func (s *scanner) fail(at int, format string, args ...any) *SyntaxError {
+	return errorAt(s.text, at, "This policy contains invalid Json: "+fmt.Sprintf(format, args...))
+}
+
+func (s *scanner) space() {
+	for s.at < len(s.text) && strings.IndexByte(" \t\r\n", s.text[s.at]) >= 0 {
+		s.at++
+	}
+}
+
+// peek returns the next byte, or 0 at the end.
+func (s *scanner) peek() byte {
+	if s.at < len(s.text) {
+		return s.text[s.at]
+	}
+	return 0
+}
+
+func (s *scanner) value(depth int) (node, *SyntaxError) {
+	if depth == maxDepth {
+		return node{}, s.fail(s.at, "nested too deeply")
+	}
+	n := node{start: s.at}
+	var err *SyntaxError
+	switch c := s.peek(); {
+	case s.at == len(s.text):
+		return n, s.fail(s.at, "unexpected end")
+	case c == '{':
+		n.kind = objectNode
+		n.members, err = s.object(depth)
+	case c == '[':
+		n.kind = arrayNode
+		n.items, err = s.array(depth)
+	case c == '"':
+		n.kind = stringNode
+		n.text, err = s.quoted()
+	case c == '-' || '0' <= c && c <= '9':
+		n.kind = numberNode
+		n.text, err = s.number()
+	default:
+		n.kind, n.text, err = s.literal()
+	}
+	n.end = s.at
+	return n, err
+}
+
+func (s *scanner) literal() (nodeKind, string, *SyntaxError) {
+	rest := s.text[s.at:]
+	for word, kind := range map[string]nodeKind{"true": booleanNode, "false": booleanNode, "null": nullNode} {
+		if strings.HasPrefix(rest, word) {
+			s.at += len(word)
+			return kind, word, nil
+		}
+	}
+	r, _ := utf8.DecodeRuneInString(rest)
+	return nullNode, "", s.fail(s.at, "unexpected character %q", r)
+}
+
+func (s *scanner) object(depth int) ([]member, *SyntaxError) {
+	s.at++
+	s.space()
+	if s.peek() == '}' {
+		s.at++
+		return nil, nil
+	}
+	var members []member
+	seen := map[string]bool{}
+	for {
+		start := s.at
+		if s.peek() != '"' {
+			return nil, s.fail(s.at, "expected a key in quotes")
+		}
+		key, err := s.quoted()
+		if err != nil {
+			return nil, err
+		}
+		if seen[key] {
+			return nil, s.fail(start, "duplicate key %q", key)
+		}
+		seen[key] = true
+		s.space()
+		if s.peek() != ':' {
+			return nil, s.fail(s.at, "expected ':' after key %q", key)
+		}
+		s.at++
+		s.space()
+		value, err := s.value(depth + 1)
+		if err != nil {
+			err.under(key)
+			return nil, err
+		}
+		members = append(members, member{key, start, value})
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.at++
+			s.space()
+		case '}':
+			s.at++
+			return members, nil
+		default:
+			return nil, s.fail(s.at, "expected ',' or '}'")
+		}
+	}
+}
+
+func (s *scanner) array(depth int) ([]node, *SyntaxError) {
+	s.at++
+	s.space()
+	if s.peek() == ']' {
+		s.at++
+		return nil, nil
+	}
+	var items []node
+	for {
+		item, err := s.value(depth + 1)
+		if err != nil {
+			err.under(fmt.Sprintf("[%d]", len(items)))
+			return nil, err
+		}
+		items = append(items, item)
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.at++
+			s.space()
+		case ']':
+			s.at++
+			return items, nil
+		default:
+			return nil, s.fail(s.at, "expected ',' or ']'")
+		}
+	}
+}
+
+// number reads -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? and returns it as written.
+func (s *scanner) number() (string, *SyntaxError) {
+	start := s.at
+	digits := func() bool {
+		from := s.at
+		for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
+			s.at++
+		}
+		return s.at > from
+	}
+	if s.peek() == '-' {
+		s.at++
+	}
+	if s.peek() == '0' {
+		s.at++
+	} else if !digits() {
+		return "", s.fail(start, "not a number")
+	}
+	if s.peek() == '.' {
+		s.at++
+		if !digits() {
+			return "", s.fail(start, "not a number")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.at++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.at++
+		}
+		if !digits() {
+			return "", s.fail(start, "not a number")
+		}
+	}
+	return s.text[start:s.at], nil
+}
+
+// quoted reads a string. One without escapes is a part of the text, not a copy.
+func (s *scanner) quoted() (string, *SyntaxError) {
+	start := s.at
+	s.at++
+	var out strings.Builder
+	from := s.at
+	for s.at < len(s.text) {
+		switch c := s.text[s.at]; {
+		case c == '"':
+			part := s.text[from:s.at]
+			s.at++
+			if out.Len() == 0 {
+				return part, nil
+			}
+			out.WriteString(part)
+			return out.String(), nil
+		case c < ' ':
+			return "", s.fail(s.at, "control character %#02x in a string", c)
+		case c == '\\':
+			out.WriteString(s.text[from:s.at])
+			r, err := s.escape()
+			if err != nil {
+				return "", err
+			}
+			out.WriteRune(r)
+			from = s.at
+		case c < utf8.RuneSelf:
+			s.at++
+		default:
+			r, size := utf8.DecodeRuneInString(s.text[s.at:])
+			if r == utf8.RuneError && size == 1 {
+				return "", s.fail(s.at, "invalid UTF-8")
+			}
+			s.at += size
+		}
+	}
+	return "", s.fail(start, "unterminated string")
+}
+
+var escapes = map[byte]rune{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+func (s *scanner) escape() (rune, *SyntaxError) {
+	start := s.at
+	s.at++
+	c := s.peek()
+	s.at++
+	if c != 'u' {
+		r, ok := escapes[c]
+		if !ok {
+			return 0, s.fail(start, "unknown escape in a string")
+		}
+		return r, nil
+	}
+	r, ok := s.hex4()
+	if ok && utf16.IsSurrogate(r) {
+		ok = strings.HasPrefix(s.text[s.at:], `\u`)
+		if ok {
+			s.at += 2
+			var low rune
+			low, ok = s.hex4()
+			r = utf16.DecodeRune(r, low)
+			ok = ok && r != utf8.RuneError
+		}
+	}
+	if !ok {
+		return 0, s.fail(start, "not a Unicode escape")
+	}
+	return r, nil
+}
+
+func (s *scanner) hex4() (rune, bool) {
+	if len(s.text)-s.at < 4 {
+		return 0, false
+	}
+	var r rune
+	for range 4 {
+		c := s.text[s.at]
+		s.at++
+		switch {
+		case '0' <= c && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			r = r<<4 | rune(c|0x20-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return r, true
+}
