@@ -19,6 +19,9 @@ type question struct {
 	ResourcePolicies []policy.Policy
 	// ResourceTags become aws:ResourceTag/...
 	ResourceTags []identity.Tag
+	// Absent: the resource is not there, and the answer is no whatever the
+	// policies say; they are asked all the same, for the decision log.
+	Absent bool
 	// Context holds the condition keys of the service ("s3:prefix"), and those
 	// global keys that only it knows ("aws:RequestTag/...").
 	Context policy.Context
@@ -57,6 +60,9 @@ func (s *Sim) decide(c *Caller, q question) *policy.Decision {
 		ResourceAccountID: q.ResourceAccount, Context: keys,
 	}
 	d := policy.Evaluate(req, policies)
+	if q.Absent {
+		d.Verdict, d.Stage = policy.ImplicitDeny, "no such resource"
+	}
 	s.decisions.record(c, req, d)
 	return d
 }

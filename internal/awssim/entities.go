@@ -19,6 +19,7 @@ import (
 // document is a policy as it was written, and what it means.
 type document struct {
 	Text   string
+	IDs    map[string]string `json:",omitempty"` // unique ids of the users and roles that are principals, by ARN: see bind
 	parsed *policy.Document
 }
 
@@ -28,8 +29,12 @@ func parseDocument(t policy.Type, text string) (document, error) {
 	return d, d.compile(t)
 }
 
-func (d *document) compile(t policy.Type) (err error) {
-	d.parsed, err = policy.Parse(t, d.Text)
+func (d *document) compile(t policy.Type) error {
+	parsed, err := policy.Parse(t, d.Text)
+	if err == nil && (t == policy.Trust || t == policy.Resource) {
+		parsed = parsed.Bind(d.IDs)
+	}
+	d.parsed = parsed
 	return err
 }
 

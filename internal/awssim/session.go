@@ -11,7 +11,6 @@ import (
 // is not in the state. Tokens are sealed, so the small AWS keeps no sessions.
 type session struct {
 	AccessKeyID    string            `json:"k"`
-	AccountID      string            `json:"a"`
 	RoleID         string            `json:"r"` // AROA...: a role made anew under the same name is another one
 	Name           string            `json:"n"`
 	Issued         time.Time         `json:"i"`
@@ -40,4 +39,10 @@ func (s *Sim) sessionPolicies(se *session) []policy.Policy {
 		all = append(all, s.managed(arn, policy.Session, "session policy "+arn))
 	}
 	return all
+}
+
+// sessionARN drops the role's path, as AWS does
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
+func sessionARN(r *role, name string) string {
+	return "arn:aws:sts::" + r.AccountID + ":assumed-role/" + r.Name + "/" + name
 }

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/policy"
+	"github.com/podid/podid/internal/sigv4"
 )
 
 // Config configures a small AWS.
@@ -59,6 +61,8 @@ type ServiceKey struct {
 	permissions *policy.Document
 }
 
+const denyAllDocument = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}`
+
 // Sim is a small AWS. It is an http.Handler.
 type Sim struct {
 	config    Config
@@ -66,6 +70,10 @@ type Sim struct {
 	decisions *decisionLog
 	services  map[string]service // by service name of the SigV4 scope
 	denyAll   *policy.Document
+	sealer    *sealer
+
+	serviceKeys          map[string]*ServiceKey // by access key id
+	verifier, s3Verifier *sigv4.Verifier        // they differ in how much body they hold
 }
 
 // service answers the requests to one AWS service. The caller is
@@ -89,13 +97,57 @@ func New(config Config) (*Sim, error) {
 	if config.Decisions == 0 {
 		config.Decisions = 10_000
 	}
-	s := &Sim{config: config, state: newState(config.Storage), decisions: newDecisionLog(config.Decisions)}
-	var err error
-	s.denyAll, err = policy.Parse(policy.Identity, `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}`)
-	if err != nil {
-		return nil, fmt.Errorf("the policy that denies everything: %w", err)
+	s := &Sim{
+		config: config, state: newState(config.Storage), decisions: newDecisionLog(config.Decisions),
+		serviceKeys: map[string]*ServiceKey{},
 	}
 	// Each service of this package has its line here.
-	s.services = map[string]service{}
+	s.services = map[string]service{
+		"sts": s.serveSTS,
+	}
+	var err error
+	if s.denyAll, err = policy.Parse(policy.Identity, denyAllDocument); err != nil {
+		return nil, fmt.Errorf("the policy that denies everything: %w", err)
+	}
+	if s.state.aws, err = parseAWSManaged(); err != nil {
+		return nil, err
+	}
+	if s.verifier, err = sigv4.New(sigv4.Config{Secret: s.identify, Now: config.Now}); err != nil {
+		return nil, err
+	}
+	if s.s3Verifier, err = sigv4.New(sigv4.Config{Secret: s.identify, Now: config.Now, MaxBody: maxS3Body}); err != nil {
+		return nil, err
+	}
+	if err := s.addServiceKeys(config.ServiceKeys); err != nil {
+		return nil, err
+	}
+	stored, err := s.state.load()
+	if err != nil {
+		return nil, fmt.Errorf("loading the small AWS: %w", err)
+	}
+	if !stored {
+		if err := s.seed(config.World); err != nil {
+			return nil, fmt.Errorf("world: %w", err)
+		}
+	}
+	if s.sealer, err = newSealer(s.state.masterKey()); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+func (s *Sim) addServiceKeys(keys []ServiceKey) (err error) {
+	for _, k := range keys {
+		if k.AccessKeyID == "" || k.Secret == "" || k.Service == "" || s.serviceKeys[k.AccessKeyID] != nil ||
+			strings.HasPrefix(k.AccessKeyID, prefixTemporary) {
+			return fmt.Errorf("the key of service %q needs an id of its own, a secret and a service", k.Service)
+		}
+		if k.Policy != "" {
+			if k.permissions, err = policy.Parse(policy.Identity, k.Policy); err != nil {
+				return fmt.Errorf("policy of service %s: %w", k.Service, err)
+			}
+		}
+		s.serviceKeys[k.AccessKeyID] = &k
+	}
+	return nil
 }

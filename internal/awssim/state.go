@@ -31,6 +31,7 @@ type state struct {
 	roleIDs  map[string]*role   // by unique id
 	userIDs  map[string]*user   // by unique id
 	org      *organization      // nil: none
+	master   *masterKey
 }
 
 // table holds one kind of entity: account id -> key within the account -> entity.
@@ -121,6 +122,8 @@ func (s *state) putLocked(e entity) {
 		s.buckets[e.Name] = e
 	case *organization:
 		s.org = e
+	case *masterKey:
+		s.master = e
 	}
 }
 
@@ -331,6 +334,13 @@ func (s *state) organization() *organization {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.org
+}
+
+// masterKey returns the secret under which sessions are sealed.
+func (s *state) masterKey() []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.master.Key
 }
 
 // splitIAM takes the account and the name out of the ARN of an IAM entity.
