@@ -97,6 +97,10 @@ func s3Refusals(f sigv4.Failure, presigned bool) refusal {
 		return refusal{"RequestTimeTooSkewed", http.StatusForbidden, "The difference between the request time and the current time is too large."}
 	case sigv4.PayloadMismatch:
 		return refusal{"XAmzContentSHA256Mismatch", http.StatusBadRequest, "The provided 'x-amz-content-sha256' header does not match what was computed."}
+	case sigv4.MalformedBody:
+		return refusal{"IncompleteBody", http.StatusBadRequest, ""}
+	case sigv4.ChecksumMismatch:
+		return refusal{"BadDigest", http.StatusBadRequest, ""}
 	case sigv4.BodyTooLarge:
 		return refusal{"EntityTooLarge", http.StatusBadRequest, "Your proposed upload exceeds the maximum allowed size"}
 	}
