@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/policy"
@@ -54,6 +55,9 @@ func (s *Sim) decide(c *Caller, q question) *policy.Decision {
 	}
 	policies := s.policiesOf(c)
 	policies.Resource = q.ResourcePolicies
+	if c.service != nil && c.service.permissions != nil && len(q.ResourcePolicies) == 0 && !strings.HasPrefix(q.Action, "sts:") {
+		policies.Resource = []policy.Policy{{Name: "permissions of " + c.service.Service, Type: policy.Resource, Document: c.service.permissions}}
+	}
 	policies.ResourceRCP = controls.rcp
 	req := &policy.Request{
 		Principal: c.principal, Action: q.Action, Resource: q.Resource,
@@ -99,10 +103,6 @@ func (s *Sim) policiesOf(c *Caller) *policy.Policies {
 	case policy.RoleSession:
 		p.Identity, p.Boundary = s.attachedTo(&c.role.principal, "role "+c.role.ARN())
 		p.Session = s.sessionPolicies(c.session)
-	case policy.Service:
-		if c.service.permissions != nil {
-			p.Identity = []policy.Policy{{Name: "permissions of " + c.service.Service, Type: policy.Identity, Document: c.service.permissions}}
-		}
 	}
 	_, controls := s.state.organization().of(c.principal.AccountID)
 	p.SCP = controls.scp
@@ -134,18 +134,14 @@ func (s *Sim) managed(arn string, t policy.Type, name string) policy.Policy {
 
 // notAuthorized is the first half of AWS's denial, and all of STS's.
 func notAuthorized(c *Caller, action, resource string) string {
-	who := "User: " + c.ARN()
-	if c.principal.Kind == policy.Anonymous {
-		who = "User: anonymous"
-	}
-	return who + " is not authorized to perform: " + action + " on resource: " + resource
+	return "User: " + c.name() + " is not authorized to perform: " + action + " on resource: " + resource
 }
 
 // becauseNo and becauseDeny name the policies of a type as AWS does
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html).
 var (
 	becauseNo = map[string]string{
-		"SCP": "service control policy", "RCP": "resource control policy", "resource policy": "resource-based policy",
+		"SCP": "service control policy", "resource policy": "resource-based policy",
 		"trust policy": "role trust policy", "identity policy": "identity-based policy",
 		"permissions boundary": "permissions boundary", "session policy": "session policy",
 	}

@@ -56,6 +56,17 @@ func (c *Caller) ARN() string {
 	return c.principal.ARN
 }
 
+// name is who the caller is in texts.
+func (c *Caller) name() string {
+	switch c.principal.Kind {
+	case policy.Anonymous:
+		return "anonymous"
+	case policy.WebIdentity:
+		return "web identity of " + c.principal.Provider
+	}
+	return c.ARN()
+}
+
 // AccountID returns the account of the caller; empty for services and anonymous.
 func (c *Caller) AccountID() string { return c.principal.AccountID }
 

@@ -14,10 +14,6 @@ import (
 	"github.com/podid/podid/internal/sigv4"
 )
 
-// maxS3Body bounds what S3 takes in one signed piece, in bytes: SDKs send more than
-// 8 MiB in parts unless told otherwise.
-const maxS3Body = 64 << 20
-
 // ServeHTTP tells the services apart by the scope of the signature, verifies
 // the signature, and hands the request to the service.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -50,11 +46,7 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request, c *Caller) string {
 		protocolOf(name).WriteError(w, r, &sigv4.Error{Failure: sigv4.WrongScope, Message: "Credential should be scoped to correct service."})
 		return name
 	}
-	verifier := s.verifier
-	if name == "s3" {
-		verifier = s.s3Verifier
-	}
-	if _, err := verifier.Verify(r); err != nil {
+	if _, err := s.verifier.Verify(r); err != nil {
 		protocolOf(name).WriteError(w, r, err)
 		return name
 	}

@@ -8,9 +8,10 @@ import (
 	"github.com/podid/podid/internal/policy"
 )
 
+// fullAccess is the name and document of the SCP that is attached where nobody detached it.
 const (
-	fullAccessDocument  = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
-	fullResourcesPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}`
+	fullAccess         = "FullAWSAccess"
+	fullAccessDocument = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
 )
 
 // organization is an Organization with its policies parsed.
@@ -30,9 +31,10 @@ func (o *organization) compile() error {
 	return o.enter(o.Seed.Root, levels{}, 0)
 }
 
-// maxUnitDepth is Organizations' own limit
+// maxUnitDepth is Organizations' own limit of five, and one for an account in a
+// unit of its own
 // (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html).
-const maxUnitDepth = 5
+const maxUnitDepth = 6
 
 func (o *organization) enter(u Unit, above levels, depth int) error {
 	if depth > maxUnitDepth {
@@ -40,18 +42,13 @@ func (o *organization) enter(u Unit, above levels, depth int) error {
 	}
 	scps := u.SCPs
 	if len(scps) == 0 {
-		scps = map[string]string{"FullAWSAccess": ""}
+		scps = map[string]string{fullAccess: ""}
 	}
-	scp, err := parseControls(u.Name, policy.SCP, scps, "FullAWSAccess", fullAccessDocument)
+	scp, err := parseControls(u.Name, policy.SCP, "service control policy ", scps)
 	if err != nil {
 		return err
 	}
-	rcps := maps.Clone(u.RCPs)
-	if rcps == nil {
-		rcps = map[string]string{}
-	}
-	rcps["RCPFullAWSAccess"] = ""
-	rcp, err := parseControls(u.Name, policy.RCP, rcps, "RCPFullAWSAccess", fullResourcesPolicy)
+	rcp, err := parseControls(u.Name, policy.RCP, "resource control policy ", u.RCPs)
 	if err != nil {
 		return err
 	}
@@ -70,20 +67,16 @@ func (o *organization) enter(u Unit, above levels, depth int) error {
 	return nil
 }
 
-func parseControls(unit string, t policy.Type, documents map[string]string, full, fullText string) ([]policy.Policy, error) {
+func parseControls(unit string, t policy.Type, kind string, documents map[string]string) ([]policy.Policy, error) {
 	var parsed []policy.Policy
 	for _, name := range slices.Sorted(maps.Keys(documents)) {
 		text := documents[name]
-		if text == "" && name == full {
-			text = fullText
+		if text == "" && t == policy.SCP && name == fullAccess {
+			text = fullAccessDocument
 		}
 		d, err := policy.Parse(t, text)
 		if err != nil {
-			return nil, fmt.Errorf("policy %s of organizational unit %s: %w", name, unit, err)
-		}
-		kind := "service control policy "
-		if t == policy.RCP {
-			kind = "resource control policy "
+			return nil, fmt.Errorf("%s%s of %s: %w", kind, name, unit, err)
 		}
 		parsed = append(parsed, policy.Policy{Name: kind + name + " of " + unit, Type: t, Document: d})
 	}

@@ -39,7 +39,7 @@ type Config struct {
 	// FetchKeys returns the signing keys of an OIDC issuer, for
 	// AssumeRoleWithWebIdentity. Nil: no web identity is accepted.
 	FetchKeys func(ctx context.Context, issuerURL string) (jose.JSONWebKeySet, error)
-	// Decisions is how many decisions the log keeps. 0: 10,000.
+	// Decisions is how many decisions the log keeps. 0: 1,000.
 	Decisions int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
@@ -54,8 +54,9 @@ type ServiceKey struct {
 	AccessKeyID string
 	Secret      identity.Secret
 	Service     string // "pods.eks.amazonaws.com"
-	// Policy is what the service may do beyond assuming roles, which their trust
-	// policies decide. "": nothing.
+	// Policy is what every account lets the service do beyond assuming roles,
+	// which their trust policies decide: a resource-based policy whose principal
+	// is the service. "": nothing.
 	Policy string
 
 	permissions *policy.Document
@@ -72,8 +73,8 @@ type Sim struct {
 	denyAll   *policy.Document
 	sealer    *sealer
 
-	serviceKeys          map[string]*ServiceKey // by access key id
-	verifier, s3Verifier *sigv4.Verifier        // they differ in how much body they hold
+	serviceKeys map[string]*ServiceKey // by access key id
+	verifier    *sigv4.Verifier
 }
 
 // service answers the requests to one AWS service. The caller is
@@ -94,11 +95,11 @@ func New(config Config) (*Sim, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	if config.Decisions == 0 {
-		config.Decisions = 10_000
+	if config.Decisions <= 0 {
+		config.Decisions = 1_000
 	}
 	s := &Sim{
-		config: config, state: newState(config.Storage), decisions: newDecisionLog(config.Decisions),
+		config: config, state: newState(config.Storage), decisions: &decisionLog{size: config.Decisions},
 		serviceKeys: map[string]*ServiceKey{},
 	}
 	// Each service of this package has its line here.
@@ -115,9 +116,6 @@ func New(config Config) (*Sim, error) {
 	if s.verifier, err = sigv4.New(sigv4.Config{Secret: s.identify, Now: config.Now}); err != nil {
 		return nil, err
 	}
-	if s.s3Verifier, err = sigv4.New(sigv4.Config{Secret: s.identify, Now: config.Now, MaxBody: maxS3Body}); err != nil {
-		return nil, err
-	}
 	if err := s.addServiceKeys(config.ServiceKeys); err != nil {
 		return nil, err
 	}
@@ -126,9 +124,15 @@ func New(config Config) (*Sim, error) {
 		return nil, fmt.Errorf("loading the small AWS: %w", err)
 	}
 	if !stored {
+		if err := seedObjects(config); err != nil {
+			return nil, fmt.Errorf("objects of the world: %w", err)
+		}
 		if err := s.seed(config.World); err != nil {
 			return nil, fmt.Errorf("world: %w", err)
 		}
+	}
+	if s.services["s3"], err = newS3(s); err != nil {
+		return nil, err
 	}
 	if s.sealer, err = newSealer(s.state.masterKey()); err != nil {
 		return nil, err
@@ -143,7 +147,7 @@ func (s *Sim) addServiceKeys(keys []ServiceKey) (err error) {
 			return fmt.Errorf("the key of service %q needs an id of its own, a secret and a service", k.Service)
 		}
 		if k.Policy != "" {
-			if k.permissions, err = policy.Parse(policy.Identity, k.Policy); err != nil {
+			if k.permissions, err = policy.Parse(policy.Resource, k.Policy); err != nil {
 				return fmt.Errorf("policy of service %s: %w", k.Service, err)
 			}
 		}

@@ -94,7 +94,7 @@ type Unit struct {
 	// for AWS's FullAWSAccess, which is attached where nobody detached it; beside
 	// others it has to be named, with an empty document.
 	SCPs map[string]string
-	// RCPs are attached beside RCPFullAWSAccess, which can't be detached.
+	// RCPs are attached here, name -> document.
 	RCPs     map[string]string
 	Accounts []string // ids
 	Units    []Unit

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"github.com/spf13/cobra"
+)
+
+// associations is what the subcommands share.
+type associations struct {
+	cluster, namespace, serviceAccount string
+	output                             string
+}
+
+func newAssociation() *cobra.Command {
+	a := new(associations)
+	cmd := &cobra.Command{
+		Use:     "association",
+		Aliases: []string{"associations"},
+		Short:   "Create, show, change and delete associations",
+		Long: `Create, show, change and delete pod identity associations through the EKS API: of podid where
+AWS_ENDPOINT_URL names one, else of AWS.`,
+	}
+	cmd.PersistentFlags().StringVar(&a.cluster, "cluster", os.Getenv("PODID_CLUSTER"), "cluster ($PODID_CLUSTER)")
+	cmd.AddCommand(a.newCreate(), a.newDescribe(), a.newList(), a.newUpdate(), a.newDelete())
+	return cmd
+}
+
+// subjectFlags are the flags that name a service account.
+func (a *associations) subjectFlags(cmd *cobra.Command, namespace string) {
+	cmd.Flags().StringVarP(&a.namespace, "namespace", "n", namespace, "namespace of the service account")
+	cmd.Flags().StringVarP(&a.serviceAccount, "service-account", "s", "", "service account")
+}
+
+func (a *associations) client(ctx context.Context) (*eks.Client, error) {
+	if a.cluster == "" {
+		return nil, errors.New("no cluster: give --cluster or set PODID_CLUSTER")
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Region == "" {
+		return nil, errors.New("no region: set AWS_REGION, or source the env file of podid dev")
+	}
+	return eks.NewFromConfig(cfg), nil
+}
+
+// find returns the id named on the command line, or the one of the service account in the flags.
+func (a *associations) find(ctx context.Context, client *eks.Client, args []string) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	if a.serviceAccount == "" {
+		return "", errors.New("name the association: its id, or -n NAMESPACE -s SERVICEACCOUNT")
+	}
+	out, err := client.ListPodIdentityAssociations(ctx, &eks.ListPodIdentityAssociationsInput{
+		ClusterName: &a.cluster, Namespace: &a.namespace, ServiceAccount: &a.serviceAccount,
+	})
+	if err != nil {
+		return "", err
+	}
+	if len(out.Associations) == 0 {
+		return "", fmt.Errorf("service account %s/%s of cluster %s has no association", a.namespace, a.serviceAccount, a.cluster)
+	}
+	return aws.ToString(out.Associations[0].AssociationId), nil
+}
+
+// roleFlags are what create and update have in common.
+type roleFlags struct {
+	roleARN, targetRoleARN, policy string
+	disableSessionTags             bool
+	clientToken                    string
+}
+
+func (r *roleFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&r.roleARN, "role-arn", "", "Pod Identity role, in the cluster's account")
+	f.StringVar(&r.targetRoleARN, "target-role-arn", "", "target role, in any account")
+	f.BoolVar(&r.disableSessionTags, "disable-session-tags", false, "send no session tags")
+	f.StringVar(&r.policy, "policy", "", "session policy: JSON, or file://PATH; needs --disable-session-tags")
+	f.StringVar(&r.clientToken, "client-request-token", "", "idempotency token (default: made up)")
+}
+
+// changed returns a pointer to the flag's value if the flag was given: an
+// empty value clears a field, an absent flag leaves it.
+func changed[T any](cmd *cobra.Command, flag string, value T) *T {
+	if !cmd.Flags().Changed(flag) {
+		return nil
+	}
+	return &value
+}
+
+func (r *roleFlags) policyText(cmd *cobra.Command) (*string, error) {
+	if path, isFile := cutFile(r.policy); isFile {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("--policy: %w", err)
+		}
+		return aws.String(string(text)), nil
+	}
+	return changed(cmd, "policy", r.policy), nil
+}
+
+func (a *associations) newCreate() *cobra.Command {
+	var roles roleFlags
+	var tags map[string]string
+	cmd := &cobra.Command{
+		Use:   "create -n NAMESPACE -s SERVICEACCOUNT --role-arn ARN [--target-role-arn ARN]",
+		Short: "Create an association",
+		Example: `  podid association create -n default -s demo-app-sa \
+    --role-arn arn:aws:iam::111122223333:role/eks-pod-identity-primary-role \
+    --target-role-arn arn:aws:iam::444455556666:role/eks-pod-identity-aws-resources`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			policy, err := roles.policyText(cmd)
+			if err != nil {
+				return err
+			}
+			out, err := client.CreatePodIdentityAssociation(cmd.Context(), &eks.CreatePodIdentityAssociationInput{
+				ClusterName: &a.cluster, Namespace: &a.namespace, ServiceAccount: &a.serviceAccount, RoleArn: &roles.roleARN,
+				TargetRoleArn: changed(cmd, "target-role-arn", roles.targetRoleARN), Policy: policy,
+				DisableSessionTags: changed(cmd, "disable-session-tags", roles.disableSessionTags),
+				ClientRequestToken: changed(cmd, "client-request-token", roles.clientToken), Tags: tags,
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(cmd, out.Association)
+		},
+	}
+	a.subjectFlags(cmd, "default")
+	roles.add(cmd)
+	cmd.Flags().StringToStringVar(&tags, "tags", nil, "tags of the association: key=value,...")
+	for _, flag := range []string{"service-account", "role-arn"} {
+		// The flags were added above, which is all that this call could complain of.
+		_ = cmd.MarkFlagRequired(flag)
+	}
+	outputFlag(cmd, &a.output, "json", "yaml")
+	return cmd
+}
+
+func (a *associations) newDescribe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "describe ID | -n NAMESPACE -s SERVICEACCOUNT",
+		Short:   "Show an association",
+		Example: "  podid association describe a-abcdefghijklmnop1\n  podid association describe -n default -s demo-app-sa -o yaml",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			id, err := a.find(cmd.Context(), client, args)
+			if err != nil {
+				return err
+			}
+			out, err := client.DescribePodIdentityAssociation(cmd.Context(), &eks.DescribePodIdentityAssociationInput{ClusterName: &a.cluster, AssociationId: &id})
+			if err != nil {
+				return err
+			}
+			return a.print(cmd, out.Association)
+		},
+	}
+	a.subjectFlags(cmd, "default")
+	outputFlag(cmd, &a.output, "json", "yaml")
+	return cmd
+}
+
+func (a *associations) newList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list [-n NAMESPACE] [-s SERVICEACCOUNT]",
+		Short:   "List the associations of a cluster",
+		Example: "  podid association list\n  podid association list -n default -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			pages := eks.NewListPodIdentityAssociationsPaginator(client, &eks.ListPodIdentityAssociationsInput{
+				ClusterName: &a.cluster, Namespace: changed(cmd, "namespace", a.namespace), ServiceAccount: changed(cmd, "service-account", a.serviceAccount),
+			})
+			all := []types.PodIdentityAssociationSummary{}
+			for pages.HasMorePages() {
+				page, err := pages.NextPage(cmd.Context())
+				if err != nil {
+					return err
+				}
+				all = append(all, page.Associations...)
+			}
+			return a.printList(cmd, all)
+		},
+	}
+	a.subjectFlags(cmd, "")
+	outputFlag(cmd, &a.output, "json", "yaml")
+	return cmd
+}
+
+func (a *associations) newUpdate() *cobra.Command {
+	var roles roleFlags
+	cmd := &cobra.Command{
+		Use:   "update ID | -n NAMESPACE -s SERVICEACCOUNT",
+		Short: "Change an association; what is not named stays as it is",
+		Example: `  podid association update -n default -s demo-app-sa --target-role-arn arn:aws:iam::444455556666:role/other
+  podid association update a-abcdefghijklmnop1 --target-role-arn ""   # remove the target role`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			id, err := a.find(cmd.Context(), client, args)
+			if err != nil {
+				return err
+			}
+			policy, err := roles.policyText(cmd)
+			if err != nil {
+				return err
+			}
+			out, err := client.UpdatePodIdentityAssociation(cmd.Context(), &eks.UpdatePodIdentityAssociationInput{
+				ClusterName: &a.cluster, AssociationId: &id, Policy: policy,
+				RoleArn: changed(cmd, "role-arn", roles.roleARN), TargetRoleArn: changed(cmd, "target-role-arn", roles.targetRoleARN),
+				DisableSessionTags: changed(cmd, "disable-session-tags", roles.disableSessionTags),
+				ClientRequestToken: changed(cmd, "client-request-token", roles.clientToken),
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(cmd, out.Association)
+		},
+	}
+	a.subjectFlags(cmd, "default")
+	roles.add(cmd)
+	outputFlag(cmd, &a.output, "json", "yaml")
+	return cmd
+}
+
+func (a *associations) newDelete() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "delete ID | -n NAMESPACE -s SERVICEACCOUNT",
+		Short:   "Delete an association",
+		Example: "  podid association delete -n default -s demo-app-sa",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			id, err := a.find(cmd.Context(), client, args)
+			if err != nil {
+				return err
+			}
+			out, err := client.DeletePodIdentityAssociation(cmd.Context(), &eks.DeletePodIdentityAssociationInput{ClusterName: &a.cluster, AssociationId: &id})
+			if err != nil {
+				return err
+			}
+			return a.print(cmd, out.Association)
+		},
+	}
+	a.subjectFlags(cmd, "default")
+	outputFlag(cmd, &a.output, "json", "yaml")
+	return cmd
+}

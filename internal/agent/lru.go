@@ -1,0 +1,62 @@
+package agent
+
+import (
+	"container/list"
+	"iter"
+)
+
+// lru is a map of bounded size; what was used longest ago makes room. It does
+// not lock.
+type lru[V any] struct {
+	max     int
+	entries map[tokenHash]*list.Element
+	order   *list.List // of lruEntry[V], last used first
+}
+
+type lruEntry[V any] struct {
+	key   tokenHash
+	value V
+}
+
+func newLRU[V any](max int) *lru[V] {
+	return &lru[V]{max: max, entries: make(map[tokenHash]*list.Element), order: list.New()}
+}
+
+func (l *lru[V]) get(key tokenHash) (value V, ok bool) {
+	e, ok := l.entries[key]
+	if !ok {
+		return value, false
+	}
+	l.order.MoveToFront(e)
+	return e.Value.(*lruEntry[V]).value, true
+}
+
+func (l *lru[V]) put(key tokenHash, value V) {
+	if e, ok := l.entries[key]; ok {
+		e.Value.(*lruEntry[V]).value = value
+		l.order.MoveToFront(e)
+		return
+	}
+	l.entries[key] = l.order.PushFront(&lruEntry[V]{key, value})
+	if len(l.entries) > l.max {
+		l.remove(l.order.Back().Value.(*lruEntry[V]).key)
+	}
+}
+
+func (l *lru[V]) remove(key tokenHash) {
+	if e, ok := l.entries[key]; ok {
+		l.order.Remove(e)
+		delete(l.entries, key)
+	}
+}
+
+// all yields every entry; the one at hand may be removed.
+func (l *lru[V]) all() iter.Seq2[tokenHash, V] {
+	return func(yield func(tokenHash, V) bool) {
+		for key, e := range l.entries {
+			if !yield(key, e.Value.(*lruEntry[V]).value) {
+				return
+			}
+		}
+	}
+}

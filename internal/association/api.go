@@ -1,0 +1,200 @@
+package association
+
+import (
+	"context"
+
+	"github.com/podid/podid/internal/identity"
+)
+
+// CreateInput is what CreatePodIdentityAssociation is asked for
+// (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreatePodIdentityAssociation.html).
+type CreateInput struct {
+	Cluster            string
+	Namespace          string
+	ServiceAccount     string
+	RoleARN            string
+	TargetRoleARN      string
+	DisableSessionTags bool
+	Policy             string
+	Tags               map[string]string
+	RequestToken       string
+}
+
+// Create makes an association. The caller needs
+// eks:CreatePodIdentityAssociation on the cluster, eks:TagResource on the
+// association if it gets tags, and iam:PassRole on the Pod Identity role.
+func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateInput) (identity.Association, error) {
+	var none identity.Association
+	cluster, err := s.cluster(caller, in.Cluster)
+	if err != nil {
+		return none, err
+	}
+	now := s.stamp()
+	a := identity.Association{
+		ID: newID(), Cluster: cluster.Cluster, Namespace: in.Namespace, ServiceAccount: in.ServiceAccount,
+		RoleARN: in.RoleARN, TargetRoleARN: in.TargetRoleARN, DisableSessionTags: in.DisableSessionTags,
+		Policy: in.Policy, Tags: in.Tags, CreatedAt: now, ModifiedAt: now,
+	}
+	if err := check(a); err != nil {
+		return none, err
+	}
+	once, err := s.once("create", in.RequestToken, in)
+	if err != nil {
+		return none, err
+	}
+	access := withRequestTags(onCluster("eks:CreatePodIdentityAssociation", cluster), a.Tags)
+	if err := caller.Authorize(ctx, access); err != nil {
+		return none, err
+	}
+	if len(a.Tags) > 0 {
+		untagged := a
+		untagged.Tags = nil
+		if err := caller.Authorize(ctx, withRequestTags(onAssociation("eks:TagResource", untagged), a.Tags)); err != nil {
+			return none, err
+		}
+	}
+	if err := passRole(ctx, caller, a); err != nil {
+		return none, err
+	}
+	if err := s.roles.Check(ctx, a); err != nil {
+		return none, err
+	}
+	return s.store.Create(ctx, a, once, s.limit)
+}
+
+// Describe returns an association.
+func (s *Service) Describe(ctx context.Context, caller identity.Caller, clusterName, id string) (identity.Association, error) {
+	cluster, err := s.cluster(caller, clusterName)
+	if err != nil {
+		return identity.Association{}, err
+	}
+	return s.authorized(ctx, caller, "eks:DescribePodIdentityAssociation", cluster, id, nil)
+}
+
+// ListInput is what ListPodIdentityAssociations is asked for. Empty filters do
+// not restrict.
+type ListInput struct {
+	Cluster        string
+	Namespace      string
+	ServiceAccount string
+	Page           Page
+}
+
+// List returns one page of a cluster's associations, and the token of the next
+// page, empty with the last.
+func (s *Service) List(ctx context.Context, caller identity.Caller, in ListInput) (found []identity.Association, next string, err error) {
+	cluster, err := s.cluster(caller, in.Cluster)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := caller.Authorize(ctx, onCluster("eks:ListPodIdentityAssociations", cluster)); err != nil {
+		return nil, "", err
+	}
+	scope := []string{"associations", cluster.ARN(), in.Namespace, in.ServiceAccount}
+	size, after, err := in.Page.open(scope)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err = s.store.Find(ctx, Query{
+		Cluster: cluster.Cluster, Namespace: in.Namespace, ServiceAccount: in.ServiceAccount,
+		After: after, Limit: size + 1, // one more tells whether there is a next page
+	})
+	if err != nil || len(found) <= size {
+		return found, "", err
+	}
+	found = found[:size]
+	return found, pageToken(scope, found[size-1].ID), nil
+}
+
+// UpdateInput is what UpdatePodIdentityAssociation is asked for: nil leaves a
+// field as it is, and "" clears the target role or the policy
+// (https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdatePodIdentityAssociation.html).
+type UpdateInput struct {
+	Cluster            string
+	ID                 string
+	RoleARN            *string
+	TargetRoleARN      *string
+	DisableSessionTags *bool
+	Policy             *string
+	RequestToken       string
+}
+
+// apply changes a as asked and says whether anything is different now.
+func (in UpdateInput) apply(a *identity.Association) (changed bool) {
+	before := *a
+	if in.RoleARN != nil {
+		a.RoleARN = *in.RoleARN
+	}
+	if in.TargetRoleARN != nil {
+		a.TargetRoleARN = *in.TargetRoleARN
+	}
+	if in.DisableSessionTags != nil {
+		a.DisableSessionTags = *in.DisableSessionTags
+	}
+	if in.Policy != nil {
+		a.Policy = *in.Policy
+	}
+	return a.RoleARN != before.RoleARN || a.TargetRoleARN != before.TargetRoleARN ||
+		a.DisableSessionTags != before.DisableSessionTags || a.Policy != before.Policy
+}
+
+// Update changes an association. The caller needs
+// eks:UpdatePodIdentityAssociation on it, and iam:PassRole on the Pod Identity
+// role that it will have: also where that stays the same, because a target
+// role, a policy or the tags decide what is done with the role.
+func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateInput) (updated identity.Association, err error) {
+	cluster, err := s.cluster(caller, in.Cluster)
+	if err != nil {
+		return updated, err
+	}
+	once, err := s.once("update", in.RequestToken, in)
+	if err != nil {
+		return updated, err
+	}
+	err = settle(func() error {
+		seen, err := s.authorized(ctx, caller, "eks:UpdatePodIdentityAssociation", cluster, in.ID, nil)
+		if err != nil {
+			return err
+		}
+		wanted := seen
+		in.apply(&wanted)
+		if err := passRole(ctx, caller, wanted); err != nil {
+			return err
+		}
+		if in.RoleARN != nil || in.DisableSessionTags != nil {
+			if err := s.roles.Check(ctx, wanted); err != nil {
+				return err
+			}
+		}
+		updated, err = s.store.Update(ctx, cluster.Cluster, in.ID, once, func(a *identity.Association) error {
+			if err := sameGround(seen)(*a); err != nil {
+				return err
+			}
+			if !in.apply(a) {
+				return identity.Errorf(identity.InvalidRequest,
+					"The update changes nothing: at least one property has to differ from what the association has.")
+			}
+			a.ModifiedAt = s.stamp()
+			return check(*a)
+		})
+		return err
+	})
+	return updated, err
+}
+
+// Delete removes an association and returns it as it was.
+func (s *Service) Delete(ctx context.Context, caller identity.Caller, clusterName, id string) (deleted identity.Association, err error) {
+	cluster, err := s.cluster(caller, clusterName)
+	if err != nil {
+		return deleted, err
+	}
+	err = settle(func() error {
+		seen, err := s.authorized(ctx, caller, "eks:DeletePodIdentityAssociation", cluster, id, nil)
+		if err != nil {
+			return err
+		}
+		deleted, err = s.store.Delete(ctx, cluster.Cluster, id, sameGround(seen))
+		return err
+	})
+	return deleted, err
+}

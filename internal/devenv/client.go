@@ -1,0 +1,115 @@
+package devenv
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// The variables of the env file by which commands find a running podid dev.
+const (
+	envEndpoint = "AWS_ENDPOINT_URL"
+	envRegion   = "AWS_REGION"
+	envKeyID    = "AWS_ACCESS_KEY_ID"
+	envSecret   = "AWS_SECRET_ACCESS_KEY"
+	envCluster  = "PODID_CLUSTER"
+	envAgentURL = "PODID_AGENT_URL"
+)
+
+// ErrNotRunning says that no development mode was found.
+var ErrNotRunning = errors.New("no running podid dev found: start one with 'podid dev --env-file podid.env', then 'source podid.env' in this shell")
+
+// Client talks to a running development mode as an administrator.
+type Client struct {
+	Endpoint string
+	Region   string
+	Cluster  string
+	AgentURL string
+	keys     aws.Credentials
+	http     *http.Client
+}
+
+// ClientFromEnv finds a running development mode through the variables that
+// its env file sets. Its error is ErrNotRunning where they are not set.
+func ClientFromEnv(getenv func(string) string) (*Client, error) {
+	c := &Client{
+		Endpoint: getenv(envEndpoint), Region: getenv(envRegion), Cluster: getenv(envCluster), AgentURL: getenv(envAgentURL),
+		keys: aws.Credentials{AccessKeyID: getenv(envKeyID), SecretAccessKey: getenv(envSecret)},
+		http: &http.Client{Timeout: 10 * time.Second},
+	}
+	for _, v := range []string{c.Endpoint, c.Region, c.Cluster, c.AgentURL, c.keys.AccessKeyID, c.keys.SecretAccessKey} {
+		if v == "" {
+			return nil, ErrNotRunning
+		}
+	}
+	return c, nil
+}
+
+// Pod names the pod that a token is for. What is empty is made up by the
+// development cluster, except the namespace and the service account.
+type Pod struct {
+	Cluster        string // empty: the client's
+	Namespace      string
+	ServiceAccount string
+	Name           string
+	Node           string
+	Audience       string        // empty: pods.eks.amazonaws.com
+	Lifetime       time.Duration // 0: a day, as the webhook asks for
+	UID            string        // of the pod; the same pod keeps it when its token is renewed
+}
+
+// Token asks the development cluster for a service account token.
+func (c *Client) Token(ctx context.Context, pod Pod) (TokenReply, error) {
+	if pod.Cluster == "" {
+		pod.Cluster = c.Cluster
+	}
+	body, err := json.Marshal(tokenRequest{
+		PodName: pod.Name, PodUID: pod.UID, NodeName: pod.Node, Audience: pod.Audience, ExpirationSeconds: int64(pod.Lifetime / time.Second),
+	})
+	if err != nil {
+		return TokenReply{}, err
+	}
+	target, err := url.JoinPath(c.Endpoint, "clusters", pod.Cluster, "namespaces", pod.Namespace, "serviceaccounts", pod.ServiceAccount, "token")
+	if err != nil {
+		return TokenReply{}, fmt.Errorf("%s: %w", envEndpoint, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return TokenReply{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	sum := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(ctx, c.keys, req, hex.EncodeToString(sum[:]), tokenService, c.Region, time.Now()); err != nil {
+		return TokenReply{}, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return TokenReply{}, fmt.Errorf("podid dev does not answer at %s (is it still running?): %w", c.Endpoint, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return TokenReply{}, err
+	}
+	if res.StatusCode != http.StatusOK {
+		var e struct{ Message string }
+		_ = json.Unmarshal(answer, &e)
+		return TokenReply{}, fmt.Errorf("token: %s (%s)", e.Message, res.Header.Get("X-Amzn-Errortype"))
+	}
+	var reply TokenReply
+	if err := json.Unmarshal(answer, &reply); err != nil {
+		return TokenReply{}, fmt.Errorf("token: %w", err)
+	}
+	return reply, nil
+}

@@ -1,0 +1,177 @@
+// Package eks is the EKS API as far as pod identity associations go, and the
+// description of clusters that its clients need
+// (https://docs.aws.amazon.com/eks/latest/APIReference/Welcome.html).
+package eks
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/podid/podid/internal/association"
+	"github.com/podid/podid/internal/awswire"
+	"github.com/podid/podid/internal/identity"
+)
+
+// Config says what the handler works with; both are required.
+type Config struct {
+	Associations *association.Service
+	// Caller returns who signed the request.
+	Caller func(*http.Request) (identity.Caller, error)
+}
+
+// api answers requests whose caller is known.
+type api struct{ associations *association.Service }
+
+// operation answers one operation with a value that becomes its JSON.
+type operation func(a api, r *http.Request, c identity.Caller) (any, error)
+
+// New makes the handler of the EKS API.
+func New(c Config) (http.Handler, error) {
+	if c.Associations == nil || c.Caller == nil {
+		return nil, errors.New("eks: Associations and Caller are required")
+	}
+	mux := http.NewServeMux()
+	handle := func(pattern string, table exceptions, do operation) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			caller, err := c.Caller(r)
+			var out any
+			if err == nil {
+				out, err = do(api{c.Associations}, r, caller)
+			}
+			if err != nil {
+				awswire.RESTJSON{}.WriteError(w, r, table.exception(r, err))
+				return
+			}
+			awswire.WriteJSON(w, r, http.StatusOK, out)
+		})
+	}
+	const associations = "/clusters/{name}/pod-identity-associations"
+	handle("POST "+associations, operations, api.create)
+	handle("GET "+associations, operations, api.list)
+	handle("GET "+associations+"/{id}", operations, api.describe)
+	handle("POST "+associations+"/{id}", operations, api.update)
+	handle("DELETE "+associations+"/{id}", operations, api.delete)
+	// The ARN is one segment, percent-encoded: ServeMux splits the path before it decodes.
+	handle("POST /tags/{arn}", tagging, api.tag)
+	handle("DELETE /tags/{arn}", tagging, api.untag)
+	handle("GET /tags/{arn}", tagging, api.listTags)
+	handle("GET /clusters", operations, api.listClusters)
+	handle("GET /clusters/{name}", operations, api.describeCluster)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		awswire.RESTJSON{}.WriteError(w, r, &awswire.Error{
+			Code: "UnknownOperationException", Status: http.StatusNotFound,
+			Message: "podid serves the pod identity associations of EKS, their tags, DescribeCluster and ListClusters.",
+		})
+	})
+	return mux, nil
+}
+
+func (a api) create(r *http.Request, c identity.Caller) (any, error) {
+	var in createRequest
+	if err := awswire.DecodeJSON(r, &in); err != nil {
+		return nil, err
+	}
+	made, err := a.associations.Create(r.Context(), c, association.CreateInput{
+		Cluster: r.PathValue("name"), Namespace: in.Namespace, ServiceAccount: in.ServiceAccount, RoleARN: in.RoleARN, TargetRoleARN: in.TargetRoleARN,
+		DisableSessionTags: in.DisableSessionTags, Policy: in.Policy, Tags: in.Tags, RequestToken: in.ClientRequestToken,
+	})
+	return wire(made), err
+}
+
+func (a api) describe(r *http.Request, c identity.Caller) (any, error) {
+	found, err := a.associations.Describe(r.Context(), c, r.PathValue("name"), r.PathValue("id"))
+	return wire(found), err
+}
+
+func (a api) update(r *http.Request, c identity.Caller) (any, error) {
+	var in updateRequest
+	if err := awswire.DecodeJSON(r, &in); err != nil {
+		return nil, err
+	}
+	updated, err := a.associations.Update(r.Context(), c, association.UpdateInput{
+		Cluster: r.PathValue("name"), ID: r.PathValue("id"), RoleARN: in.RoleARN, TargetRoleARN: in.TargetRoleARN,
+		DisableSessionTags: in.DisableSessionTags, Policy: in.Policy, RequestToken: in.ClientRequestToken,
+	})
+	return wire(updated), err
+}
+
+func (a api) delete(r *http.Request, c identity.Caller) (any, error) {
+	deleted, err := a.associations.Delete(r.Context(), c, r.PathValue("name"), r.PathValue("id"))
+	return wire(deleted), err
+}
+
+func (a api) list(r *http.Request, c identity.Caller) (any, error) {
+	query, page, err := pageOf(r)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := a.associations.List(r.Context(), c, association.ListInput{
+		Cluster: r.PathValue("name"), Namespace: query.Get("namespace"), ServiceAccount: query.Get("serviceAccount"), Page: page,
+	})
+	out := listReply{Associations: []wireSummary{}, NextToken: next}
+	for _, f := range found {
+		out.Associations = append(out.Associations, summary(f))
+	}
+	return out, err
+}
+
+// pageOf reads maxResults and nextToken. A query that cannot be read is refused
+// rather than read in part, or a filter might be missing from it.
+func pageOf(r *http.Request) (url.Values, association.Page, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, association.Page{}, identity.Errorf(identity.InvalidRequest, "The query string cannot be read: percent-encode its values.")
+	}
+	page := association.Page{Token: query.Get("nextToken")}
+	if text := query.Get("maxResults"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, page, identity.Errorf(identity.InvalidParameter, "maxResults: want a number from 1 to 100.")
+		}
+		page.MaxResults = &n
+	}
+	return query, page, nil
+}
+
+func (a api) tag(r *http.Request, c identity.Caller) (any, error) {
+	var in tagsMessage
+	if err := awswire.DecodeJSON(r, &in); err != nil {
+		return nil, err
+	}
+	return struct{}{}, a.associations.Tag(r.Context(), c, r.PathValue("arn"), in.Tags)
+}
+
+func (a api) untag(r *http.Request, c identity.Caller) (any, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, identity.Errorf(identity.InvalidRequest, "The query string cannot be read: percent-encode its values.")
+	}
+	return struct{}{}, a.associations.Untag(r.Context(), c, r.PathValue("arn"), query["tagKeys"])
+}
+
+func (a api) listTags(r *http.Request, c identity.Caller) (any, error) {
+	tags, err := a.associations.ListTags(r.Context(), c, r.PathValue("arn"))
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	return tagsMessage{tags}, err
+}
+
+func (a api) listClusters(r *http.Request, c identity.Caller) (any, error) {
+	_, page, err := pageOf(r)
+	if err != nil {
+		return nil, err
+	}
+	names, next, err := a.associations.ListClusters(r.Context(), c, page)
+	if names == nil {
+		names = []string{}
+	}
+	return clustersReply{names, next}, err
+}
+
+func (a api) describeCluster(r *http.Request, c identity.Caller) (any, error) {
+	cluster, err := a.associations.DescribeCluster(r.Context(), c, r.PathValue("name"))
+	return wireOf(cluster), err
+}

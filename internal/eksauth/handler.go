@@ -1,0 +1,134 @@
+// Package eksauth is the EKS Auth API: its handler, and the client that agents
+// use (https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html).
+package eksauth
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/podid/podid/internal/awswire"
+	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/issue"
+)
+
+// Config says what the handler works with; all of it is required.
+type Config struct {
+	// Issue answers a request; an issue.Issuer's Issue does.
+	Issue func(context.Context, issue.Request) (*issue.Grant, error)
+	// Cluster finds a cluster by name.
+	Cluster func(name string) (identity.Cluster, bool)
+	// Caller returns who signed the request.
+	Caller func(*http.Request) (identity.Caller, error)
+}
+
+// New makes the handler of the EKS Auth API.
+func New(c Config) (http.Handler, error) {
+	if c.Issue == nil || c.Cluster == nil || c.Caller == nil {
+		return nil, errors.New("eksauth: Issue, Cluster and Caller are required")
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /clusters/{clusterName}/assume-role-for-pod-identity", func(w http.ResponseWriter, r *http.Request) {
+		out, err := c.assumeRole(r)
+		if err != nil {
+			awswire.RESTJSON{}.WriteError(w, r, exception(err))
+			return
+		}
+		awswire.WriteJSON(w, r, http.StatusOK, out)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		awswire.RESTJSON{}.WriteError(w, r, &awswire.Error{Code: "UnknownOperationException", Status: http.StatusNotFound,
+			Message: "EKS Auth has one operation: POST /clusters/{clusterName}/assume-role-for-pod-identity."})
+	})
+	return mux, nil
+}
+
+func (c Config) assumeRole(r *http.Request) (*reply, error) {
+	name := r.PathValue("clusterName")
+	if !clusterName.MatchString(name) {
+		return nil, identity.Errorf(identity.InvalidParameter, "clusterName: want 1-100 letters, digits, - and _, beginning with a letter or digit.")
+	}
+	caller, err := c.Caller(r)
+	if err != nil {
+		return nil, err
+	}
+	cluster, ok := c.Cluster(name)
+	if !ok {
+		return nil, identity.Errorf(identity.NotFound, "No cluster found for name: %s.", name)
+	}
+	// A caller of another account has to be allowed by nobody: there is no
+	// policy on clusters that could let it in.
+	if caller.AccountID() != cluster.AccountID {
+		return nil, identity.Errorf(identity.NotFound, "No cluster found for name: %s.", name)
+	}
+	if err := caller.Authorize(r.Context(), identity.Access{Action: Service + ":AssumeRoleForPodIdentity", Resource: cluster.ARN()}); err != nil {
+		return nil, &forbidden{err}
+	}
+	var in request
+	if err := awswire.DecodeJSON(r, &in); err != nil {
+		return nil, err
+	}
+	if !tokenPattern.MatchString(in.Token) {
+		return nil, identity.Errorf(identity.InvalidParameter, "token: want a service account token, three parts in base64url joined by dots.")
+	}
+	source, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		source = r.RemoteAddr
+	}
+	grant, err := c.Issue(r.Context(), issue.Request{
+		Cluster: name, Token: identity.Secret(in.Token), CallerARN: caller.ARN(), SourceIP: source, RequestID: awswire.RequestID(r.Context()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return wireReply(grant), nil
+}
+
+func wireReply(g *issue.Grant) *reply {
+	c := g.Session.Credentials
+	return &reply{
+		Subject:         subject{Namespace: g.Subject.Namespace, ServiceAccount: g.Subject.ServiceAccount},
+		Audience:        identity.Audience,
+		Association:     association{ARN: g.Association.ARN(), ID: g.Association.ID},
+		AssumedRoleUser: assumedRoleUser{ARN: g.Session.AssumedRoleARN, ID: g.Session.AssumedRoleID},
+		Credentials: credentials{
+			AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.Reveal(), SessionToken: c.SessionToken.Reveal(),
+			Expiration: awswire.Timestamp(c.Expires),
+		},
+	}
+}
+
+// forbidden marks the refusal of the caller itself by IAM, which is a 403 as
+// everywhere; what the API refuses is a 400.
+type forbidden struct{ error }
+
+func (f *forbidden) Unwrap() error { return f.error }
+
+// exceptions is the API's one table (model eks-auth 2023-11-26).
+var exceptions = map[identity.Kind]struct {
+	code   string
+	status int
+}{
+	identity.AccessDenied:     {"AccessDeniedException", http.StatusBadRequest},
+	identity.InvalidToken:     {"InvalidTokenException", http.StatusBadRequest},
+	identity.ExpiredToken:     {"ExpiredTokenException", http.StatusBadRequest},
+	identity.InvalidParameter: {"InvalidParameterException", http.StatusBadRequest},
+	identity.InvalidRequest:   {"InvalidRequestException", http.StatusBadRequest},
+	identity.NotFound:         {"ResourceNotFoundException", http.StatusNotFound},
+	identity.Throttled:        {"ThrottlingException", http.StatusTooManyRequests},
+	identity.Unavailable:      {"ServiceUnavailableException", http.StatusServiceUnavailable},
+	identity.Internal:         {"InternalServerException", http.StatusInternalServerError},
+}
+
+func exception(err error) *awswire.Error {
+	row, ok := exceptions[identity.KindOf(err)]
+	if !ok {
+		row = exceptions[identity.Internal]
+	}
+	e := &awswire.Error{Code: row.code, Status: row.status, Message: identity.SafeMessage(err)}
+	if _, caller := errors.AsType[*forbidden](err); caller {
+		e.Status = http.StatusForbidden
+	}
+	return e
+}

@@ -1,0 +1,59 @@
+package eksauth
+
+import (
+	"regexp"
+
+	"github.com/podid/podid/internal/awswire"
+)
+
+// The patterns of the request's members, as the model has them.
+var (
+	clusterName  = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+	tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+$`)
+)
+
+// The shapes of AssumeRoleForPodIdentity
+// (https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html,
+// model eks-auth 2023-11-26). Newer SDKs also send eksNodeName, instanceId and
+// zone; nothing documents what they are for, and they are ignored.
+type request struct {
+	Token string `json:"token"`
+}
+
+type reply struct {
+	Subject         subject         `json:"subject"`
+	Audience        string          `json:"audience"`
+	Association     association     `json:"podIdentityAssociation"`
+	AssumedRoleUser assumedRoleUser `json:"assumedRoleUser"`
+	Credentials     credentials     `json:"credentials"`
+}
+
+type subject struct {
+	Namespace      string `json:"namespace"`
+	ServiceAccount string `json:"serviceAccount"`
+}
+
+type association struct {
+	ARN string `json:"associationArn"`
+	ID  string `json:"associationId"`
+}
+
+type assumedRoleUser struct {
+	ARN string `json:"arn"`
+	ID  string `json:"assumeRoleId"` // so spelled; STS says AssumedRoleId
+}
+
+type credentials struct {
+	AccessKeyID     string            `json:"accessKeyId"`
+	SecretAccessKey string            `json:"secretAccessKey"`
+	SessionToken    string            `json:"sessionToken"`
+	Expiration      awswire.Timestamp `json:"expiration"`
+}
+
+// failure is the body of an error. AWS's own services spell it both ways.
+type failure struct {
+	Message      string `json:"message"`
+	UpperMessage string `json:"Message"`
+	Type         string `json:"__type"`
+	Code         string `json:"code"`
+}
