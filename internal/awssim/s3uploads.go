@@ -116,20 +116,24 @@ func (u *upload) assemble(parts []gofakes3.CompletedPart) ([]byte, error) {
 		return nil, gofakes3.ErrMalformedXML
 	}
 	before, total := 0, 0
-	for i, p := range parts {
+	for _, p := range parts {
 		body, ok := u.parts[p.PartNumber]
-		total += len(body)
 		switch {
 		case p.PartNumber <= before:
 			return nil, gofakes3.ErrInvalidPartOrder
 		case !ok || strings.Trim(p.ETag, `"`) != strings.Trim(partETag(body), `"`):
 			return nil, gofakes3.ErrInvalidPart
-		case i < len(parts)-1 && len(body) < minS3Part:
-			return nil, gofakes3.ErrorCode(entityTooSmall)
-		case total > maxS3Object:
-			return nil, gofakes3.ErrEntityTooLarge
 		}
 		before = p.PartNumber
+		total += len(body)
+	}
+	for _, p := range parts[:len(parts)-1] {
+		if len(u.parts[p.PartNumber]) < minS3Part {
+			return nil, gofakes3.ErrorCode(entityTooSmall)
+		}
+	}
+	if total > maxS3Object {
+		return nil, gofakes3.ErrEntityTooLarge
 	}
 	whole := make([]byte, 0, total)
 	for _, p := range parts {
