@@ -29,10 +29,10 @@ func TestParseWorld(t *testing.T) {
 func TestWorldErrors(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, want string }{
 		"unknown field":    {"    roles:", "    rolls:", "w:3: unknown field rolls"},
-		"wrong type":       {`region: us-west-2`, `region: [x]`, "w:8:"},
+		"wrong type":       {`region: us-west-2`, `region: [x]`, "w:7:"},
 		"account id":       {`"111122223333"` + "\n    roles", `"1111"` + "\n    roles", "w:2: accounts[0].id:"},
-		"cluster account":  {`account: "111122223333"`, `account: "999922223333"`, "w:8: clusters[0].account:"},
-		"region":           {"us-west-2", "somewhere", "w:8: clusters[0].region:"},
+		"cluster account":  {`account: "111122223333"`, `account: "999922223333"`, "w:7: clusters[0].account:"},
+		"region":           {"us-west-2", "somewhere", "w:7: clusters[0].region:"},
 		"role name":        {"name: r\n", "name: r r\n", "w:4: accounts[0].roles[0].name:"},
 		"policy":           {"Effect: Allow", "Effect: Perhaps", "w:5: accounts[0].roles[0].trust:"},
 		"duplicate key":    {"clusters:", "accounts: []\nclusters:", "already defined"},
