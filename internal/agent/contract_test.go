@@ -83,15 +83,13 @@ func TestRefusals(t *testing.T) {
 			"a path below":                 {"GET /v1/credentials/x", host + good, 404, "404 page not found"},
 			"stock agent's path with dots": {"GET /v1/x/../credentials", host + good, 307, ""},
 		} {
-			t.Run(name, func(t *testing.T) {
-				response, text := n.raw(c.request + " HTTP/1.1\r\n" + c.headers + "Connection: close\r\n\r\n")
-				if response.StatusCode != c.status || c.text != "" && text != c.text+"\n" {
-					t.Errorf("got %d %q, want %d %q", response.StatusCode, text, c.status, c.text)
-				}
-				if c.status < 404 && c.status >= 400 && response.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
-					t.Errorf("Content-Type %q", response.Header.Get("Content-Type"))
-				}
-			})
+			response, text := n.raw(c.request + " HTTP/1.1\r\n" + c.headers + "Connection: close\r\n\r\n")
+			if response.StatusCode != c.status || c.text != "" && text != c.text+"\n" {
+				t.Errorf("%s: got %d %q, want %d %q", name, response.StatusCode, text, c.status, c.text)
+			}
+			if c.status >= 400 && response.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+				t.Errorf("%s: Content-Type %q", name, response.Header.Get("Content-Type"))
+			}
 		}
 		if up.counted() != 0 {
 			t.Errorf("the upstream was asked %d times", up.counted())
@@ -116,7 +114,7 @@ func TestHostForms(t *testing.T) {
 	for _, address := range []string{v4.Addr().String(), v6.Addr().String()} {
 		for host, want := range map[string]int{
 			"127.0.0.1": 200, "127.0.0.1:80": 200, "[::1]": 200, "[::1]:8080": 200, "[0:0::1]": 200, // either, whichever was dialled
-			"127.0.0.2": 403, "::1": 403, "[::2]": 403, "[::1%25lo]": 403, "localhost:80": 403,
+			"127.0.0.2": 403, "::1": 403, "[::2]": 403, "localhost:80": 403,
 		} {
 			r, err := http.NewRequest("GET", "http://"+address+"/v1/credentials", nil)
 			if err != nil {

@@ -19,7 +19,8 @@ type Config struct {
 	Issue func(context.Context, issue.Request) (*issue.Grant, error)
 	// Cluster finds a cluster by name.
 	Cluster func(name string) (identity.Cluster, bool)
-	// Caller returns who signed the request.
+	// Caller returns who signed the request. Its error is answered as
+	// awswire.RESTJSON answers it, before anything else is looked at.
 	Caller func(*http.Request) (identity.Caller, error)
 }
 
@@ -30,7 +31,12 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /clusters/{clusterName}/assume-role-for-pod-identity", func(w http.ResponseWriter, r *http.Request) {
-		out, err := c.assumeRole(r)
+		caller, err := c.Caller(r)
+		if err != nil {
+			awswire.RESTJSON{}.WriteError(w, r, err)
+			return
+		}
+		out, err := c.assumeRole(r, caller)
 		if err != nil {
 			awswire.RESTJSON{}.WriteError(w, r, exception(err))
 			return
@@ -44,22 +50,15 @@ func New(c Config) (http.Handler, error) {
 	return mux, nil
 }
 
-func (c Config) assumeRole(r *http.Request) (*reply, error) {
+func (c Config) assumeRole(r *http.Request, caller identity.Caller) (*reply, error) {
 	name := r.PathValue("clusterName")
 	if !clusterName.MatchString(name) {
 		return nil, identity.Errorf(identity.InvalidParameter, "clusterName: want 1-100 letters, digits, - and _, beginning with a letter or digit.")
 	}
-	caller, err := c.Caller(r)
-	if err != nil {
-		return nil, err
-	}
 	cluster, ok := c.Cluster(name)
-	if !ok {
-		return nil, identity.Errorf(identity.NotFound, "No cluster found for name: %s.", name)
-	}
-	// A caller of another account has to be allowed by nobody: there is no
-	// policy on clusters that could let it in.
-	if caller.AccountID() != cluster.AccountID {
+	// Clusters have no policy that could let another account in, and what that
+	// account may not see does not exist for it.
+	if !ok || caller.AccountID() != cluster.AccountID {
 		return nil, identity.Errorf(identity.NotFound, "No cluster found for name: %s.", name)
 	}
 	if err := caller.Authorize(r.Context(), identity.Access{Action: Service + ":AssumeRoleForPodIdentity", Resource: cluster.ARN()}); err != nil {
@@ -100,7 +99,7 @@ func wireReply(g *issue.Grant) *reply {
 }
 
 // forbidden marks the refusal of the caller itself by IAM, which is a 403 as
-// everywhere; what the API refuses is a 400.
+// everywhere; that of a role is a 400.
 type forbidden struct{ error }
 
 func (f *forbidden) Unwrap() error { return f.error }
@@ -122,13 +121,13 @@ var exceptions = map[identity.Kind]struct {
 }
 
 func exception(err error) *awswire.Error {
-	row, ok := exceptions[identity.KindOf(err)]
+	kind := identity.KindOf(err)
+	row, ok := exceptions[kind]
 	if !ok {
-		row = exceptions[identity.Internal]
+		row, err = exceptions[identity.Internal], nil
 	}
-	e := &awswire.Error{Code: row.code, Status: row.status, Message: identity.SafeMessage(err)}
-	if _, caller := errors.AsType[*forbidden](err); caller {
-		e.Status = http.StatusForbidden
+	if _, caller := errors.AsType[*forbidden](err); caller && kind == identity.AccessDenied {
+		row.status = http.StatusForbidden
 	}
-	return e
+	return &awswire.Error{Code: row.code, Status: row.status, Message: identity.SafeMessage(err)}
 }
