@@ -3,7 +3,9 @@ package awssim
 import (
 	"bytes"
 	"compress/flate"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,8 +115,12 @@ func (s *Sim) assume(c *Caller, a assumption) (*assumedResult, error) {
 		return nil, err
 	}
 	if a.policy != "" {
-		if _, err := policy.Parse(policy.Session, a.policy); err != nil {
-			return nil, stsMalformedPolicy("Syntax errors in policy: %v", err)
+		_, err := policy.Parse(policy.Session, a.policy)
+		if e, ok := errors.AsType[*policy.SyntaxError](err); ok {
+			return nil, &awswire.Error{Code: "MalformedPolicyDocument", Status: http.StatusBadRequest, Message: e.Message}
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	packed, err := a.packedSize()
@@ -269,36 +275,59 @@ func (a *assumption) lifetime(c *Caller, target *role) (time.Duration, error) {
 	return d, nil
 }
 
-// packedLimit is what fills the packed size, in compressed bytes. AWS publishes
-// neither its format nor its limit; with this one the six tags of EKS take a
-// little more than half, as AWS's samples show, and 2,048 characters of ordinary policy fit.
-const packedLimit = 1024
+// What fills the packed size, in compressed bytes. AWS publishes neither its
+// format nor its limit. With these, the six tags of EKS take a little more than
+// half, as AWS's samples show, and 2,048 characters of ordinary policy fit.
+const (
+	packedPolicies = 1024
+	packedTags     = 320
+)
 
 // packedSize returns how much of the room for session policies and tags is
 // taken, in percent; nil where there are none, inherited ones included.
 func (a *assumption) packedSize() (*int, error) {
-	if a.policy == "" && len(a.policyARNs) == 0 && len(a.tags) == 0 && len(a.inherited) == 0 {
+	tags := slices.Concat(a.inherited, a.tags)
+	if a.policy == "" && len(a.policyARNs) == 0 && len(tags) == 0 {
 		return nil, nil
+	}
+	policies := append([]string{a.policy}, a.policyARNs...)
+	var pairs []string
+	for _, t := range tags {
+		pairs = append(pairs, t.Key, t.Value)
+	}
+	percent := 0
+	for _, part := range []struct {
+		texts []string
+		room  int
+	}{{policies, packedPolicies}, {append(pairs, a.allTransitive()...), packedTags}} {
+		size, err := compressedSize(part.texts)
+		if err != nil {
+			return nil, err
+		}
+		percent += (size*100 + part.room - 1) / part.room
+	}
+	if percent > 100 {
+		return nil, &awswire.Error{Code: "PackedPolicyTooLarge", Status: http.StatusBadRequest,
+			Message: fmt.Sprintf("Packed size of session policies and tags consumes %d%% of allotted space.", percent)}
+	}
+	return &percent, nil
+}
+
+func compressedSize(texts []string) (int, error) {
+	text := strings.Join(texts, "\x00")
+	if text == "" {
+		return 0, nil
 	}
 	var packed bytes.Buffer
 	z, err := flate.NewWriter(&packed, flate.BestCompression)
 	if err != nil {
-		return nil, fmt.Errorf("packed size: %w", err)
+		return 0, fmt.Errorf("packed size: %w", err)
 	}
-	fmt.Fprintf(z, "%s\x00%s\x00", a.policy, strings.Join(a.policyARNs, "\x00")) // a bytes.Buffer takes every write
-	for _, t := range slices.Concat(a.inherited, a.tags) {
-		fmt.Fprintf(z, "%s\x00%s\x00", t.Key, t.Value)
-	}
-	fmt.Fprintf(z, "%s", strings.Join(a.allTransitive(), "\x00"))
+	io.WriteString(z, text) // a bytes.Buffer takes every write
 	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("packed size: %w", err)
+		return 0, fmt.Errorf("packed size: %w", err)
 	}
-	percent := (packed.Len()*100 + packedLimit - 1) / packedLimit
-	if percent > 100 {
-		return nil, &awswire.Error{Code: "PackedPolicyTooLarge", Status: http.StatusBadRequest,
-			Message: fmt.Sprintf("Packed size of session tags consumes %d%% of allotted space.", percent)}
-	}
-	return &percent, nil
+	return packed.Len(), nil
 }
 
 // inherits returns the tags that a session hands on.

@@ -27,10 +27,6 @@ func invalidParameterValue(text string) error {
 	return &awswire.Error{Code: "InvalidParameterValue", Status: http.StatusBadRequest, Message: text}
 }
 
-func stsMalformedPolicy(format string, args ...any) error {
-	return &awswire.Error{Code: "MalformedPolicyDocument", Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
-}
-
 // pattern is a regular expression of a model, matched whole, and its text in errors.
 type pattern struct {
 	re   *regexp.Regexp
