@@ -48,9 +48,13 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// maxAttempts bounds the tries of one call. The SDK's token bucket bounds the
-// retries of all calls together.
-const maxAttempts = 3
+// Three tries and the waits between them fit into the timeout, so that a
+// throttled call is reported as one. The SDK's token bucket bounds the retries
+// of all calls together.
+const (
+	maxAttempts = 3
+	maxBackoff  = 400 * time.Millisecond
+)
 
 // Assumer assumes roles. It is safe for concurrent use.
 type Assumer struct {
@@ -81,7 +85,7 @@ func New(c Config) (*Assumer, error) {
 }
 
 func retryer() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = maxAttempts })
+	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
 }
 
 // AssumeRole assumes the role of hop with the credentials given; nil means
