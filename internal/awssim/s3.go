@@ -95,14 +95,14 @@ func (s *s3) bucket(name, expectedOwner string) (*bucket, error) {
 	return b, nil
 }
 
-// keysOf adds the condition keys of one operation to those of every request.
-type keysOf func(*s3, *s3Request, policy.Context) error
+// s3Keys adds the condition keys of one operation to those of every request.
+type s3Keys func(*s3, *s3Request, policy.Context) error
 
 // allow asks whether the caller may, and returns AccessDenied if not. b is the
 // bucket, nil for an account's own. Why is told only within the account that
 // owns the bucket, as by S3
 // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html).
-func (s *s3) allow(rq *s3Request, action string, b *bucket, resource string, keys keysOf) error {
+func (s *s3) allow(rq *s3Request, action string, b *bucket, resource string, keys s3Keys) error {
 	c := rq.caller
 	q := question{Action: action, Resource: resource, ResourceAccount: c.AccountID(), Context: rq.conditions()}
 	if b != nil {

@@ -114,10 +114,10 @@ func validBucketName(name string) bool {
 	return true
 }
 
-// locationKeys reads where a new bucket is to be. A region other than that of
+// s3LocationKeys reads where a new bucket is to be. A region other than that of
 // the request is refused, as is no region anywhere but in us-east-1
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html).
-func locationKeys(_ *s3, rq *s3Request, keys policy.Context) error {
+func s3LocationKeys(_ *s3, rq *s3Request, keys policy.Context) error {
 	var in s3CreateBucket
 	if rq.http.ContentLength != 0 {
 		if err := rq.decodeXML(&in); err != nil {

@@ -11,15 +11,15 @@ import (
 	"github.com/podid/podid/internal/policy"
 )
 
-// copyKeys are the condition keys of copies. The source is there as it was
+// s3CopyKeys are the condition keys of copies. The source is there as it was
 // understood, decoded and without a leading slash.
-func copyKeys(s *s3, rq *s3Request, keys policy.Context) error {
+func s3CopyKeys(s *s3, rq *s3Request, keys policy.Context) error {
 	bucket, key, err := parseCopySource(rq.header.Get("X-Amz-Copy-Source"))
 	if err != nil {
 		return err
 	}
 	keys.Set("s3:x-amz-copy-source", bucket+"/"+key)
-	return requestTags(s, rq, keys)
+	return s3RequestTags(s, rq, keys)
 }
 
 // parseCopySource reads x-amz-copy-source: bucket and key, URL-encoded, after

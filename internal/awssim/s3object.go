@@ -20,9 +20,9 @@ const defaultContentType = "binary/octet-stream"
 // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html).
 const maxS3Metadata = 2 << 10
 
-// listKeys are the condition keys of listings, each there only if the request
+// s3ListKeys are the condition keys of listings, each there only if the request
 // has it.
-func listKeys(_ *s3, rq *s3Request, keys policy.Context) error {
+func s3ListKeys(_ *s3, rq *s3Request, keys policy.Context) error {
 	for _, name := range []string{"prefix", "delimiter", "max-keys"} {
 		if value, ok := rq.params[name]; ok {
 			keys.Set("s3:"+name, value)
@@ -31,8 +31,8 @@ func listKeys(_ *s3, rq *s3Request, keys policy.Context) error {
 	return nil
 }
 
-// existingTags are those of the object, for the actions that have them.
-func existingTags(s *s3, rq *s3Request, keys policy.Context) error {
+// s3ExistingTags are those of the object, for the actions that have them.
+func s3ExistingTags(s *s3, rq *s3Request, keys policy.Context) error {
 	return s.existingTags(rq.b, rq.bucket, rq.key, rq, keys)
 }
 
@@ -60,8 +60,8 @@ func setTagKeys(keys policy.Context, prefix string, tags url.Values) {
 	}
 }
 
-// requestTags are the tags that a new object is to have.
-func requestTags(_ *s3, rq *s3Request, keys policy.Context) error {
+// s3RequestTags are the tags that a new object is to have.
+func s3RequestTags(_ *s3, rq *s3Request, keys policy.Context) error {
 	tags, err := url.ParseQuery(rq.header.Get("X-Amz-Tagging"))
 	if err != nil {
 		return s3Says(invalidArgument, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
@@ -82,8 +82,8 @@ func setRequestTags(keys policy.Context, tags url.Values) {
 	}
 }
 
-// newTags reads the body of PutObjectTagging.
-func newTags(s *s3, rq *s3Request, keys policy.Context) error {
+// s3BodyTags reads the body of PutObjectTagging.
+func s3BodyTags(s *s3, rq *s3Request, keys policy.Context) error {
 	var in s3Tagging
 	if err := rq.decodeXML(&in); err != nil {
 		return err
@@ -94,7 +94,7 @@ func newTags(s *s3, rq *s3Request, keys policy.Context) error {
 	}
 	rq.tagging = in.Tags
 	setRequestTags(keys, tags)
-	return existingTags(s, rq, keys)
+	return s3ExistingTags(s, rq, keys)
 }
 
 // missing answers for an object that is not there: that much is told only to
@@ -179,7 +179,7 @@ func (s *s3) checkNewObject(rq *s3Request) error {
 		}
 	}
 	if h.Get("X-Amz-Tagging") != "" {
-		if err := s.allow(rq, "s3:PutObjectTagging", rq.b, resource, requestTags); err != nil {
+		if err := s.allow(rq, "s3:PutObjectTagging", rq.b, resource, s3RequestTags); err != nil {
 			return err
 		}
 	}
@@ -191,7 +191,7 @@ func (s *s3) checkNewObject(rq *s3Request) error {
 func (s *s3) checkIfMatch(rq *s3Request) error {
 	for _, name := range []string{"If-Match", "X-Amz-If-Match-Last-Modified-Time", "X-Amz-If-Match-Size"} {
 		if rq.header.Get(name) != "" {
-			return s.allow(rq, "s3:GetObject", rq.b, rq.resource(), existingTags)
+			return s.allow(rq, "s3:GetObject", rq.b, rq.resource(), s3ExistingTags)
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ type s3Operation struct {
 	// action is asked for on the bucket or object before run is called; run asks
 	// for whatever else it takes. DeleteObjects alone has none: it asks key by key.
 	action  string
-	keys    keysOf // further condition keys of action; nil: none
+	keys    s3Keys // further condition keys of action; nil: none
 	creates bool   // the bucket is not there yet
 	run     func(*s3, http.ResponseWriter, *s3Request) error
 }
@@ -73,7 +73,7 @@ var s3Operations = slices.Concat([]s3Operation{
 	{name: "ListBuckets", method: "GET", level: s3Service, params: []string{"max-buckets", "continuation-token", "prefix", "bucket-region"},
 		action: "s3:ListAllMyBuckets", run: (*s3).listBuckets},
 
-	{name: "CreateBucket", method: "PUT", level: s3Bucket, action: "s3:CreateBucket", creates: true, keys: locationKeys, run: (*s3).createBucket},
+	{name: "CreateBucket", method: "PUT", level: s3Bucket, action: "s3:CreateBucket", creates: true, keys: s3LocationKeys, run: (*s3).createBucket},
 	{name: "HeadBucket", method: "HEAD", level: s3Bucket, action: "s3:ListBucket", run: (*s3).headBucket},
 	{name: "DeleteBucket", method: "DELETE", level: s3Bucket, action: "s3:DeleteBucket", run: (*s3).deleteBucket},
 	{name: "GetBucketLocation", method: "GET", level: s3Bucket, by: "location", action: "s3:GetBucketLocation", run: (*s3).getBucketLocation},
@@ -83,28 +83,28 @@ var s3Operations = slices.Concat([]s3Operation{
 	{name: "DeleteBucketPolicy", method: "DELETE", level: s3Bucket, by: "policy", action: "s3:DeleteBucketPolicy", run: (*s3).deleteBucketPolicy},
 
 	{name: "ListObjects", method: "GET", level: s3Bucket, params: append([]string{"marker"}, listParams...),
-		action: "s3:ListBucket", keys: listKeys, run: (*s3).listObjects},
+		action: "s3:ListBucket", keys: s3ListKeys, run: (*s3).listObjects},
 	{name: "ListObjectsV2", method: "GET", level: s3Bucket, by: "list-type", params: append([]string{"continuation-token", "start-after", "fetch-owner"}, listParams...),
-		action: "s3:ListBucket", keys: listKeys, run: (*s3).listObjects},
+		action: "s3:ListBucket", keys: s3ListKeys, run: (*s3).listObjects},
 	{name: "ListObjectVersions", method: "GET", level: s3Bucket, by: "versions", params: append([]string{"key-marker", "version-id-marker"}, listParams...),
-		action: "s3:ListBucketVersions", keys: listKeys, run: (*s3).pass},
+		action: "s3:ListBucketVersions", keys: s3ListKeys, run: (*s3).pass},
 	{name: "ListMultipartUploads", method: "GET", level: s3Bucket, by: "uploads", params: []string{"prefix", "key-marker", "upload-id-marker", "max-uploads"},
-		action: "s3:ListBucketMultipartUploads", keys: listKeys, run: (*s3).listUploads},
+		action: "s3:ListBucketMultipartUploads", keys: s3ListKeys, run: (*s3).listUploads},
 	{name: "DeleteObjects", method: "POST", level: s3Bucket, by: "delete", run: (*s3).deleteObjects},
 
-	{name: "GetObject", method: "GET", level: s3Object, params: getParams, action: "s3:GetObject", keys: existingTags, run: (*s3).getObject},
-	{name: "HeadObject", method: "HEAD", level: s3Object, params: getParams, action: "s3:GetObject", keys: existingTags, run: (*s3).getObject},
-	{name: "PutObject", method: "PUT", level: s3Object, action: "s3:PutObject", keys: requestTags, run: (*s3).putObject},
-	{name: "CopyObject", method: "PUT", level: s3Object, copies: true, action: "s3:PutObject", keys: copyKeys, run: (*s3).copyObject},
+	{name: "GetObject", method: "GET", level: s3Object, params: getParams, action: "s3:GetObject", keys: s3ExistingTags, run: (*s3).getObject},
+	{name: "HeadObject", method: "HEAD", level: s3Object, params: getParams, action: "s3:GetObject", keys: s3ExistingTags, run: (*s3).getObject},
+	{name: "PutObject", method: "PUT", level: s3Object, action: "s3:PutObject", keys: s3RequestTags, run: (*s3).putObject},
+	{name: "CopyObject", method: "PUT", level: s3Object, copies: true, action: "s3:PutObject", keys: s3CopyKeys, run: (*s3).copyObject},
 	{name: "DeleteObject", method: "DELETE", level: s3Object, action: "s3:DeleteObject", run: (*s3).deleteObject},
-	{name: "GetObjectTagging", method: "GET", level: s3Object, by: "tagging", action: "s3:GetObjectTagging", keys: existingTags, run: (*s3).onExisting},
-	{name: "PutObjectTagging", method: "PUT", level: s3Object, by: "tagging", action: "s3:PutObjectTagging", keys: newTags, run: (*s3).onExisting},
-	{name: "DeleteObjectTagging", method: "DELETE", level: s3Object, by: "tagging", action: "s3:DeleteObjectTagging", keys: existingTags, run: (*s3).onExisting},
+	{name: "GetObjectTagging", method: "GET", level: s3Object, by: "tagging", action: "s3:GetObjectTagging", keys: s3ExistingTags, run: (*s3).onExisting},
+	{name: "PutObjectTagging", method: "PUT", level: s3Object, by: "tagging", action: "s3:PutObjectTagging", keys: s3BodyTags, run: (*s3).onExisting},
+	{name: "DeleteObjectTagging", method: "DELETE", level: s3Object, by: "tagging", action: "s3:DeleteObjectTagging", keys: s3ExistingTags, run: (*s3).onExisting},
 
-	{name: "CreateMultipartUpload", method: "POST", level: s3Object, by: "uploads", action: "s3:PutObject", keys: requestTags, run: (*s3).createUpload},
+	{name: "CreateMultipartUpload", method: "POST", level: s3Object, by: "uploads", action: "s3:PutObject", keys: s3RequestTags, run: (*s3).createUpload},
 	{name: "UploadPart", method: "PUT", level: s3Object, by: "uploadId", params: []string{"partNumber"}, action: "s3:PutObject", run: (*s3).uploadPart},
 	{name: "UploadPartCopy", method: "PUT", level: s3Object, by: "uploadId", params: []string{"partNumber"}, copies: true,
-		action: "s3:PutObject", keys: copyKeys, run: (*s3).copyPart},
+		action: "s3:PutObject", keys: s3CopyKeys, run: (*s3).copyPart},
 	{name: "CompleteMultipartUpload", method: "POST", level: s3Object, by: "uploadId", action: "s3:PutObject", run: (*s3).completeUpload},
 	{name: "AbortMultipartUpload", method: "DELETE", level: s3Object, by: "uploadId", action: "s3:AbortMultipartUpload", run: (*s3).pass},
 	{name: "ListParts", method: "GET", level: s3Object, by: "uploadId", params: []string{"max-parts", "part-number-marker"},
