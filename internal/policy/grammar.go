@@ -63,7 +63,7 @@ func (p *parser) complete(n *node, present map[string]*node) *SyntaxError {
 		return err
 	}
 	if principal := present["Principal"]; p.kind == RCP && (principal.kind != stringNode || principal.text != "*") {
-		return p.fail(principal, `an RCP must have "*" as its Principal`)
+		return p.failIn("Principal", present, `an RCP must have "*" as its Principal`)
 	}
 	return nil
 }

@@ -54,6 +54,11 @@ func (p *parser) fail(n *node, message string) *SyntaxError {
 	return err
 }
 
+// failIn makes an error at an element of the statement that is being read.
+func (p *parser) failIn(element string, present map[string]*node, message string) *SyntaxError {
+	return p.in(element, func() *SyntaxError { return p.fail(present[element], message) })
+}
+
 // syntax is fail with IAM's text for whatever has none of its own.
 func (p *parser) syntax(n *node, what string) *SyntaxError {
 	return p.fail(n, "Syntax errors in policy: "+what)
@@ -179,7 +184,7 @@ func (p *parser) statement(n *node, d *Document) *SyntaxError {
 	}
 	r.allow, r.notAction, r.notResource = s.Allow, s.NotActions != nil, s.NotResources != nil
 	if p.kind == RCP && s.Allow && !fullAccess(&s) {
-		return p.fail(present["Effect"], "an RCP can only deny: Allow is for RCPFullAWSAccess alone")
+		return p.failIn("Effect", present, "an RCP can only deny: Allow is for RCPFullAWSAccess alone")
 	}
 	d.statements = append(d.statements, s)
 	d.rules = append(d.rules, r)

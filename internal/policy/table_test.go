@@ -17,6 +17,9 @@ package policy
 //	identity POLICY...             also: boundary, session, resource, trust. POLICY is a file of the archive,
 //	                               or JSON: a document, or a statement of one with Version 2012-10-17.
 //	                               "identity none" takes them away; "identity + POLICY" adds to them
+//	if CONDITION                   an identity policy named "if" that allows everything under this Condition
+//	unless CONDITION               one named "unless" that denies everything under it, besides one that allows
+//	old-if CONDITION               like if, with Version 2008-10-17
 //	scp POLICY...                  one level; a second line is the level below. rcp likewise. "scp none"
 //	bind ARN ID                    binds principals of the resource's policies, as a store does
 //	=> allowed by STAGE            the decision; also: => denied by STAGE, => explicit deny

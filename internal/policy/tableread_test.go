@@ -86,6 +86,14 @@ func (r *tableReader) line(d *draft, word, rest string) error {
 		delete(d.request.Context, strings.ToLower(rest))
 	case "identity":
 		return r.set(&p.Identity, Identity, word, rest)
+	case "if":
+		return r.set(&p.Identity, Identity, word, `{"Effect":"Allow","Action":"*","Resource":"*","Condition":`+rest+`}`)
+	case "unless":
+		all := `"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"*","Resource":"*","Condition":` + rest
+		return r.set(&p.Identity, Identity, word, `{"Version":"2012-10-17","Statement":[{`+all+`}]}`)
+	case "old-if":
+		one := `"Effect":"Allow","Action":"*","Resource":"*","Condition":` + rest
+		return r.set(&p.Identity, Identity, "if", `{"Version":"2008-10-17","Statement":[{`+one+`}]}`)
 	case "boundary":
 		return r.set(&p.Boundary, Boundary, word, rest)
 	case "session":
@@ -231,11 +239,11 @@ func idOf(prefix, name string) string {
 }
 
 func readContext(c Context, line string) error {
-	if key, ok := strings.CutSuffix(line, " none"); ok {
+	key, text, ok := strings.Cut(line, "=")
+	if key, none := strings.CutSuffix(line, " none"); none && !ok {
 		c.Set(key)
 		return nil
 	}
-	key, text, ok := strings.Cut(line, "=")
 	if !ok {
 		return fmt.Errorf("want KEY = VALUE, not %q", line)
 	}
