@@ -126,7 +126,10 @@ func newVerifier(t testing.TB, more ...jose.JSONWebKey) *Verifier {
 	return v
 }
 
-func k1() jose.JSONWebKey { return jose.JSONWebKey{Key: rsaKey(), KeyID: "k1"} }
+func k1() jose.JSONWebKey { return named("k1") }
+
+// named is rsaKey under another name.
+func named(kid string) jose.JSONWebKey { return jose.JSONWebKey{Key: rsaKey(), KeyID: kid} }
 
 func TestVerify(t *testing.T) {
 	got, err := newVerifier(t).Verify(t.Context(), "example-cluster", sign(t, jose.RS256, k1(), nil, good()))
@@ -234,8 +237,9 @@ func TestVerifyRefuses(t *testing.T) {
 		{"alg nOnE", byHand(object{"alg": "nOnE", "kid": "k1"}, good(), rs256), identity.InvalidToken},
 		{"HS256 signed with the public key (PEM)", byHand(object{"alg": "HS256", "kid": "k1"}, good(), hmacWith(publicPEM)), identity.InvalidToken},
 		{"HS256 signed with the public key (DER)", byHand(object{"alg": "HS256", "kid": "k1"}, good(), hmacWith(der)), identity.InvalidToken},
-		{"PS256, which no API server signs with", sign(t, jose.PS256, k1(), nil, good()), identity.InvalidToken},
-		{"RS512 with a key for RS256", sign(t, jose.RS512, k1(), nil, good()), identity.InvalidToken},
+		{"PS256, which no API server signs with", sign(t, jose.PS256, named("any"), nil, good()), identity.InvalidToken},
+		{"RS512, which no API server signs with", sign(t, jose.RS512, named("any"), nil, good()), identity.InvalidToken},
+		{"RS256 with a key for another algorithm", sign(t, jose.RS256, named("other"), nil, good()), identity.InvalidToken},
 
 		{"signed by a stranger", sign(t, jose.RS256, jose.JSONWebKey{Key: stranger, KeyID: "k1"}, nil, good()), identity.InvalidToken},
 		{"signed by a stranger who embeds the key", sign(t, jose.RS256, jose.JSONWebKey{Key: stranger, KeyID: "k1"},
@@ -276,7 +280,9 @@ func TestVerifyRefuses(t *testing.T) {
 		{"a node's name with a line break", signed(withKubernetes(object{"node": object{"name": "a\nb"}})), identity.InvalidToken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			subject, err := newVerifier(t).Verify(t.Context(), "example-cluster", test.raw)
+			v := newVerifier(t, jose.JSONWebKey{Key: &rsaKey().PublicKey, KeyID: "any"},
+				jose.JSONWebKey{Key: &rsaKey().PublicKey, KeyID: "other", Algorithm: "RS512"})
+			subject, err := v.Verify(t.Context(), "example-cluster", test.raw)
 			if err == nil {
 				t.Fatalf("verified as %+v", subject)
 			}
