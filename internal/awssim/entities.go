@@ -117,7 +117,7 @@ type policyVersion struct {
 // oidcProvider is an issuer that an account trusts.
 type oidcProvider struct {
 	AccountID   string
-	URL         string // without "https://", as IAM returns it
+	URL         string // without the scheme, as IAM returns it
 	ClientIDs   []string
 	Thumbprints []string
 	Tags        []identity.Tag

@@ -80,9 +80,9 @@ func (p *planter) account(a Account) error {
 		}
 	}
 	for _, o := range a.OIDCProviders {
-		url, ok := strings.CutPrefix(o.URL, "https://")
-		if !ok || url == "" {
-			return fmt.Errorf("OIDC provider %q: its URL begins with https://", o.URL)
+		url, ok := issuerName(o.URL)
+		if !ok {
+			return fmt.Errorf("OIDC provider %q: its URL begins with https://, or is on loopback", o.URL)
 		}
 		e := &oidcProvider{AccountID: a.ID, URL: url, ClientIDs: slices.Clone(o.ClientIDs), Thumbprints: slices.Clone(o.Thumbprints), Created: p.at}
 		if err := p.put(e); err != nil {

@@ -110,9 +110,9 @@ func (s *Sim) verifyWebIdentity(r *http.Request, account, token string) (*webIde
 	if json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &claims) != nil || claims.Issuer == "" || claims.Subject == "" {
 		return refuse(invalidIdentityToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"))
 	}
-	host, https := strings.CutPrefix(claims.Issuer, "https://")
-	provider, ok := s.state.provider(account, host)
-	if !ok || !https {
+	name, ok := issuerName(claims.Issuer)
+	provider, registered := s.state.provider(account, name)
+	if !ok || !registered {
 		return refuse(invalidIdentityToken("No OpenIDConnect provider found in your account for %.512s", claims.Issuer))
 	}
 	if err := s.verifyIssuer(r, signed, claims.Issuer); err != nil {
@@ -136,6 +136,16 @@ func (s *Sim) verifyWebIdentity(r *http.Request, account, token string) (*webIde
 		}
 	}
 	return refuse(invalidIdentityToken("Incorrect token audience"))
+}
+
+// issuerName returns an issuer's URL as IAM names it, without the scheme. AWS
+// takes https alone; an issuer on loopback may do without.
+func issuerName(issuer string) (string, bool) {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+		return "", false
+	}
+	return strings.TrimPrefix(issuer, u.Scheme+"://"), true
 }
 
 // audiences returns what has to be among the provider's client ids: azp if

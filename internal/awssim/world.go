@@ -72,7 +72,7 @@ type Bucket struct {
 
 // OIDCProvider is an issuer of web identities that an account trusts.
 type OIDCProvider struct {
-	URL         string // https://issuer
+	URL         string // https://issuer, or http:// on loopback
 	ClientIDs   []string
 	Thumbprints []string
 }
