@@ -52,6 +52,7 @@ func TestS3RefusesWhatItDoesNotKnow(t *testing.T) {
 		{"response headers for anyone", "GET", "/bucket-b/key?response-content-type=text/html", nil, "InvalidRequest"},
 		{"metadata of 2 KiB and more", "PUT", "/bucket-b/key", http.Header{"X-Amz-Meta-A": {strings.Repeat("x", 2048)}}, "MetadataTooLarge"},
 		{"a part number out of range", "PUT", "/bucket-b/key?uploadId=1&partNumber=10001", nil, "InvalidArgument"},
+		{"a signature of version 2", "GET", "/bucket-b/key?AWSAccessKeyId=x&Signature=y&Expires=1", nil, "Please use AWS4-HMAC-SHA256"},
 		{"every bucket, for anyone", "GET", "/", nil, "AccessDenied"},
 
 		{"a key with dots", "GET", "/bucket-b/a/../b", nil, "content of a/../b"},

@@ -122,6 +122,8 @@ func (rq *s3Request) addParam(name string, values []string) error {
 		rq.presigned = true
 	case name == "X-Amz-Date":
 		rq.signedAt, _ = time.Parse("20060102T150405Z", values[0]) // verified by then
+	case name == "AWSAccessKeyId", name == "Signature": // Version 2, which botocore presigns with unless told otherwise
+		return s3Says(invalidRequest, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 	case name == "x-id", slices.Contains(s3Signature, lower):
 	case strings.HasPrefix(lower, "x-amz-"):
 		return rq.addHeader(name, values)

@@ -14,7 +14,7 @@ import (
 
 // seed puts a world into an empty state, all at once.
 func (s *Sim) seed(w World) error {
-	p := planter{sim: s, at: s.config.Now().UTC().Truncate(time.Second), taken: map[string]bool{}, ids: map[string]string{}}
+	p := planter{sim: s, at: s.config.Now().UTC().Truncate(time.Second), taken: map[string]bool{}, ids: map[string]string{}, managed: map[string]bool{}}
 	for _, a := range w.Accounts {
 		if err := p.account(a); err != nil {
 			return fmt.Errorf("account %s: %w", a.ID, err)
@@ -43,6 +43,7 @@ type planter struct {
 
 	// What may come later in the world waits for finish.
 	ids      map[string]string // ARNs of users and roles -> unique ids
+	managed  map[string]bool   // ARNs of managed policies
 	attached []string          // ARNs of managed policies that somebody uses
 	bind     []func() error    // trust and bucket policies
 }
@@ -106,7 +107,7 @@ func (p *planter) managedPolicy(account string, m ManagedPolicy) error {
 		AccountID: account, Name: m.Name, Path: cmp.Or(m.Path, "/"), ID: newUniqueID(prefixPolicy), Description: m.Description,
 		Created: p.at, Updated: p.at, Versions: []policyVersion{{ID: "v1", Document: d, Created: p.at}}, Default: "v1", LastVersion: 1,
 	}
-	p.ids[e.ARN()] = e.ID
+	p.managed[e.ARN()] = true
 	return p.put(e)
 }
 
@@ -197,7 +198,7 @@ func (p *planter) uniqueID(arn string) (id string, ok bool) {
 func (p *planter) finish() error {
 	for _, arn := range p.attached {
 		_, aws := p.sim.state.managedPolicy(arn)
-		if _, own := p.ids[arn]; !own && !aws {
+		if !p.managed[arn] && !aws {
 			return fmt.Errorf("there is no managed policy %s", arn)
 		}
 	}

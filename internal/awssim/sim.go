@@ -104,7 +104,7 @@ func New(config Config) (*Sim, error) {
 	}
 	// Each service of this package has its line here.
 	s.services = map[string]service{
-		"sts": s.serveSTS,
+		"sts": s.serveSTS, "iam": s.serveIAM(iamOperations()),
 	}
 	var err error
 	if s.denyAll, err = policy.Parse(policy.Identity, denyAllDocument); err != nil {

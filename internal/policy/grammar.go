@@ -31,18 +31,18 @@ func (p *parser) prohibited(element string) string {
 
 // complete checks that a statement has one of each pair of elements that its
 // type needs, and not both.
-func (p *parser) complete(n *node, present map[string]*node) *SyntaxError {
+func (p *parser) complete(n *node) *SyntaxError {
 	pair := func(element, missing string) *SyntaxError {
-		not := present["Not"+element]
+		one, not := n.member(element), n.member("Not"+element)
 		switch {
-		case present[element] == nil && not == nil:
+		case one == nil && not == nil:
 			return p.fail(n, missing)
-		case present[element] != nil && not != nil:
+		case one != nil && not != nil:
 			return p.syntax(not, "a statement cannot have both "+element+" and Not"+element)
 		}
 		return nil
 	}
-	if present["Effect"] == nil {
+	if n.member("Effect") == nil {
 		return p.fail(n, "Missing required field Effect")
 	}
 	resourceBased := p.kind == Resource || p.kind == Trust || p.kind == RCP
@@ -62,8 +62,8 @@ func (p *parser) complete(n *node, present map[string]*node) *SyntaxError {
 	if err := pair("Resource", noResource); err != nil {
 		return err
 	}
-	if principal := present["Principal"]; p.kind == RCP && (principal.kind != stringNode || principal.text != "*") {
-		return p.failIn("Principal", present, `an RCP must have "*" as its Principal`)
+	if principal := n.member("Principal"); p.kind == RCP && (principal.kind != stringNode || principal.text != "*") {
+		return p.failIn("Principal", n, `an RCP must have "*" as its Principal`)
 	}
 	return nil
 }

@@ -54,9 +54,9 @@ func (p *parser) fail(n *node, message string) *SyntaxError {
 	return err
 }
 
-// failIn makes an error at an element of the statement that is being read.
-func (p *parser) failIn(element string, present map[string]*node, message string) *SyntaxError {
-	return p.in(element, func() *SyntaxError { return p.fail(present[element], message) })
+// failIn makes an error at an element of the statement n.
+func (p *parser) failIn(element string, n *node, message string) *SyntaxError {
+	return p.in(element, func() *SyntaxError { return p.fail(n.member(element), message) })
 }
 
 // syntax is fail with IAM's text for whatever has none of its own.
@@ -81,19 +81,21 @@ func (p *parser) expect(n *node, kind nodeKind) *SyntaxError {
 	return nil
 }
 
-// each reads the elements of an object, and refuses those that known does not
-// have. Keys count with their case.
-func (p *parser) each(n *node, known map[string]func(*node) *SyntaxError) *SyntaxError {
+// each reads the elements of an object, and refuses those that read does not
+// know. Keys count with their case.
+func (p *parser) each(n *node, read func(key string, value *node) (known bool, err *SyntaxError)) *SyntaxError {
 	if err := p.expect(n, objectNode); err != nil {
 		return err
 	}
 	for i := range n.members {
 		m := &n.members[i]
-		read := known[m.key]
-		if read == nil {
+		p.path = append(p.path, m.key)
+		known, err := read(m.key, &m.value)
+		p.path = p.path[:len(p.path)-1]
+		if !known {
 			return p.syntax(&node{start: m.start}, "unknown element "+quote(m.key))
 		}
-		if err := p.in(m.key, func() *SyntaxError { return read(&m.value) }); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -120,18 +122,16 @@ func (p *parser) str(n *node, into *string) *SyntaxError {
 
 func (p *parser) document(root *node) (*Document, *SyntaxError) {
 	d := &Document{kind: p.kind, source: p.text}
-	var statements *node
-	err := p.each(root, map[string]func(*node) *SyntaxError{
-		"Version": func(n *node) *SyntaxError {
-			if n.kind != stringNode || n.text != "2012-10-17" && n.text != "2008-10-17" {
-				return p.syntax(n, "Version must be 2012-10-17 or 2008-10-17")
-			}
-			d.version = n.text
-			return nil
-		},
-		"Id":        func(n *node) *SyntaxError { return p.str(n, &d.id) },
-		"Statement": func(n *node) *SyntaxError { statements = n; return nil },
+	err := p.each(root, func(key string, n *node) (bool, *SyntaxError) {
+		switch key {
+		case "Version":
+			return true, p.version(n, &d.version)
+		case "Id":
+			return true, p.str(n, &d.id)
+		}
+		return key == "Statement", nil
 	})
+	statements := root.member("Statement")
 	switch {
 	case err != nil:
 		return nil, err
@@ -152,39 +152,52 @@ func (p *parser) document(root *node) (*Document, *SyntaxError) {
 	return d, nil
 }
 
+func (p *parser) version(n *node, into *string) *SyntaxError {
+	*into = n.text
+	if n.kind != stringNode || n.text != "2012-10-17" && n.text != "2008-10-17" {
+		return p.syntax(n, "Version must be 2012-10-17 or 2008-10-17")
+	}
+	return nil
+}
+
 func (p *parser) statement(n *node, d *Document) *SyntaxError {
 	s := Statement{Start: positionOf(p.text, n.start), End: positionOf(p.text, n.end)}
 	var r rule
-	present := map[string]*node{}
-	element := func(name string, read func(*node) *SyntaxError) func(*node) *SyntaxError {
-		return func(n *node) *SyntaxError {
-			present[name] = n
-			if message := p.prohibited(name); message != "" {
-				return p.fail(n, message)
-			}
-			return read(n)
+	err := p.each(n, func(key string, n *node) (bool, *SyntaxError) {
+		if message := p.prohibited(key); message != "" {
+			return true, p.fail(n, message)
 		}
-	}
-	err := p.each(n, map[string]func(*node) *SyntaxError{
-		"Sid":          func(n *node) *SyntaxError { return p.sid(n, &s, d) },
-		"Effect":       element("Effect", func(n *node) *SyntaxError { return p.effect(n, &s.Allow) }),
-		"Principal":    element("Principal", func(n *node) *SyntaxError { return p.principals(n, &s.Principals, &r) }),
-		"NotPrincipal": element("NotPrincipal", func(n *node) *SyntaxError { return p.notPrincipals(n, &s, &r) }),
-		"Action":       element("Action", func(n *node) *SyntaxError { return p.actions(n, &s.Actions, &r) }),
-		"NotAction":    element("NotAction", func(n *node) *SyntaxError { return p.actions(n, &s.NotActions, &r) }),
-		"Resource":     element("Resource", func(n *node) *SyntaxError { return p.resources(n, &s.Resources, &r) }),
-		"NotResource":  element("NotResource", func(n *node) *SyntaxError { return p.resources(n, &s.NotResources, &r) }),
-		"Condition":    func(n *node) *SyntaxError { return p.conditions(n, &s, &r) },
+		switch key {
+		case "Sid":
+			return true, p.sid(n, &s, d)
+		case "Effect":
+			return true, p.effect(n, &s.Allow)
+		case "Principal":
+			return true, p.principals(n, &s.Principals, &r)
+		case "NotPrincipal":
+			return true, p.notPrincipals(n, &s, &r)
+		case "Action":
+			return true, p.actions(n, &s.Actions, &r)
+		case "NotAction":
+			return true, p.actions(n, &s.NotActions, &r)
+		case "Resource":
+			return true, p.resources(n, &s.Resources, &r)
+		case "NotResource":
+			return true, p.resources(n, &s.NotResources, &r)
+		case "Condition":
+			return true, p.conditions(n, &s, &r)
+		}
+		return false, nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := p.complete(n, present); err != nil {
+	if err := p.complete(n); err != nil {
 		return err
 	}
 	r.allow, r.notAction, r.notResource = s.Allow, s.NotActions != nil, s.NotResources != nil
 	if p.kind == RCP && s.Allow && !fullAccess(&s) {
-		return p.failIn("Effect", present, "an RCP can only deny: Allow is for RCPFullAWSAccess alone")
+		return p.failIn("Effect", n, "an RCP can only deny: Allow is for RCPFullAWSAccess alone")
 	}
 	d.statements = append(d.statements, s)
 	d.rules = append(d.rules, r)
@@ -286,29 +299,10 @@ func (p *parser) principals(n *node, into *[]NamedPrincipal, r *rule) *SyntaxErr
 		r.principals = ps
 		return nil
 	}
-	known := map[string]func(*node) *SyntaxError{}
-	for _, key := range principalKeys {
-		known[key] = func(n *node) *SyntaxError {
-			before := len(ps.entries)
-			err := p.list(n, func(n *node) *SyntaxError {
-				if err := p.expect(n, stringNode); err != nil {
-					return err
-				}
-				entry, ok := compilePrincipal(p.kind, key, n.text)
-				if !ok {
-					return p.fail(n, "Invalid principal in policy: "+quote(key)+":"+quote(n.text))
-				}
-				ps.entries = append(ps.entries, entry)
-				*into = append(*into, NamedPrincipal{key, n.text})
-				return nil
-			})
-			if err == nil && len(ps.entries) == before {
-				return p.fail(n, "Invalid principal in policy: "+quote(key)+" is empty")
-			}
-			return err
-		}
-	}
-	if err := p.each(n, known); err != nil {
+	err := p.each(n, func(key string, n *node) (bool, *SyntaxError) {
+		return slices.Contains(principalKeys, key), p.principalValues(n, key, into, ps)
+	})
+	if err != nil {
 		return err
 	}
 	if len(ps.entries) == 0 {
@@ -316,6 +310,27 @@ func (p *parser) principals(n *node, into *[]NamedPrincipal, r *rule) *SyntaxErr
 	}
 	r.principals = ps
 	return nil
+}
+
+// principalValues reads what stands under one key of a principal map.
+func (p *parser) principalValues(n *node, key string, into *[]NamedPrincipal, ps *principals) *SyntaxError {
+	before := len(ps.entries)
+	err := p.list(n, func(n *node) *SyntaxError {
+		if err := p.expect(n, stringNode); err != nil {
+			return err
+		}
+		entry, ok := compilePrincipal(p.kind, key, n.text)
+		if !ok {
+			return p.fail(n, "Invalid principal in policy: "+quote(key)+":"+quote(n.text))
+		}
+		ps.entries = append(ps.entries, entry)
+		*into = append(*into, NamedPrincipal{key, n.text})
+		return nil
+	})
+	if err == nil && len(ps.entries) == before {
+		return p.fail(n, "Invalid principal in policy: "+quote(key)+" is empty")
+	}
+	return err
 }
 
 func (p *parser) conditions(n *node, s *Statement, r *rule) *SyntaxError {
@@ -342,7 +357,7 @@ func (p *parser) keys(n *node, name string, op operator, s *Statement, r *rule) 
 	if err := p.expect(n, objectNode); err != nil {
 		return err
 	}
-	seen := map[string]bool{}
+	first := len(r.conditions)
 	for i := range n.members {
 		m := &n.members[i]
 		c := condition{operator: op, key: strings.ToLower(m.key)}
@@ -352,10 +367,9 @@ func (p *parser) keys(n *node, name string, op operator, s *Statement, r *rule) 
 		switch {
 		case !found || vendor == "" || key == "":
 			return p.fail(at, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
-		case seen[c.key]:
+		case hasKey(r.conditions[first:], c.key):
 			return p.syntax(at, "the condition key "+quote(m.key)+" appears more than once with different capitalization")
 		}
-		seen[c.key] = true
 		written := Condition{Operator: name, Key: m.key, Values: []string{}}
 		err := p.in(m.key, func() *SyntaxError {
 			return p.list(&m.value, func(n *node) *SyntaxError { return p.conditionValue(n, &c, &written) })
@@ -367,6 +381,10 @@ func (p *parser) keys(n *node, name string, op operator, s *Statement, r *rule) 
 		r.conditions = append(r.conditions, c)
 	}
 	return nil
+}
+
+func hasKey(cs []condition, key string) bool {
+	return slices.ContainsFunc(cs, func(c condition) bool { return c.key == key })
 }
 
 // conditionValue reads a string; numbers and booleans need no quotes.

@@ -39,6 +39,16 @@ type member struct {
 	value node
 }
 
+// member returns the value under key of an object, or nil.
+func (n *node) member(key string) *node {
+	for i := range n.members {
+		if n.members[i].key == key {
+			return &n.members[i].value
+		}
+	}
+	return nil
+}
+
 // scanner reads JSON as RFC 8259 has it, and refuses what that leaves open
 // and what two readers could understand differently: duplicate keys, lone
 // surrogates, invalid UTF-8. encoding/json takes all three.
@@ -110,11 +120,15 @@ func (s *scanner) value(depth int) (node, *SyntaxError) {
 
 func (s *scanner) literal() (nodeKind, string, *SyntaxError) {
 	rest := s.text[s.at:]
-	for word, kind := range map[string]nodeKind{"true": booleanNode, "false": booleanNode, "null": nullNode} {
-		if strings.HasPrefix(rest, word) {
-			s.at += len(word)
-			return kind, word, nil
+	for _, word := range [...]string{"true", "false", "null"} {
+		if !strings.HasPrefix(rest, word) {
+			continue
 		}
+		s.at += len(word)
+		if word == "null" {
+			return nullNode, word, nil
+		}
+		return booleanNode, word, nil
 	}
 	r, _ := utf8.DecodeRuneInString(rest)
 	return nullNode, "", s.fail(s.at, "unexpected character %q", r)
@@ -128,7 +142,7 @@ func (s *scanner) object(depth int) ([]member, *SyntaxError) {
 		return nil, nil
 	}
 	var members []member
-	seen := map[string]bool{}
+	var seen map[string]bool // made for large objects alone
 	for {
 		start := s.at
 		if s.peek() != '"' {
@@ -138,10 +152,9 @@ func (s *scanner) object(depth int) ([]member, *SyntaxError) {
 		if err != nil {
 			return nil, err
 		}
-		if seen[key] {
+		if duplicate(members, seen, key) {
 			return nil, s.fail(start, "duplicate key %q", key)
 		}
-		seen[key] = true
 		s.space()
 		if s.peek() != ':' {
 			return nil, s.fail(s.at, "expected ':' after key %q", key)
@@ -154,6 +167,11 @@ func (s *scanner) object(depth int) ([]member, *SyntaxError) {
 			return nil, err
 		}
 		members = append(members, member{key, start, value})
+		if seen != nil {
+			seen[key] = true
+		} else if len(members) == manyMembers {
+			seen = keysOf(members)
+		}
 		s.space()
 		switch s.peek() {
 		case ',':
@@ -166,6 +184,30 @@ func (s *scanner) object(depth int) ([]member, *SyntaxError) {
 			return nil, s.fail(s.at, "expected ',' or '}'")
 		}
 	}
+}
+
+// manyMembers is from how many members on an object's keys are looked up in a
+// map, so that no document takes quadratic time.
+const manyMembers = 16
+
+func duplicate(members []member, seen map[string]bool, key string) bool {
+	if seen != nil {
+		return seen[key]
+	}
+	for i := range members {
+		if members[i].key == key {
+			return true
+		}
+	}
+	return false
+}
+
+func keysOf(members []member) map[string]bool {
+	keys := make(map[string]bool, 2*len(members))
+	for i := range members {
+		keys[members[i].key] = true
+	}
+	return keys
 }
 
 func (s *scanner) array(depth int) ([]node, *SyntaxError) {

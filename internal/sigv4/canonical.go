@@ -21,11 +21,12 @@ type signer struct {
 // newSigner derives the signing key
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#derive-signing-key).
 func newSigner(secret string, sig *signature) *signer {
+	parts := []string{sig.scope.Date, sig.scope.Region, sig.scope.Service, terminator}
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{sig.scope.Date, sig.scope.Region, sig.scope.Service, terminator} {
+	for _, part := range parts {
 		key = hmacSHA256(key, part)
 	}
-	return &signer{key: key, date: sig.time.Format(timeFormat), scope: sig.scope.String()}
+	return &signer{key: key, date: sig.time.Format(timeFormat), scope: strings.Join(parts, "/")}
 }
 
 // sign returns the signature, in hex, of the string to sign with the given
@@ -80,8 +81,6 @@ func headerValues(r *http.Request, name string) []string {
 		return []string{r.Host}
 	case name == "content-length" && r.ContentLength >= 0:
 		return []string{strconv.FormatInt(r.ContentLength, 10)}
-	case name == "transfer-encoding":
-		return r.TransferEncoding
 	}
 	return r.Header.Values(name)
 }

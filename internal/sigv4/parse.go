@@ -32,7 +32,7 @@ type signature struct {
 // param is one parameter of the query, decoded.
 type param struct{ name, value string }
 
-// parse reads the signature of r. Its error is an *Error, Missing or Incomplete.
+// parse reads the signature of r; nil if it has none. Its error is an *Error, Incomplete.
 func parse(r *http.Request) (*signature, error) {
 	query, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -48,7 +48,7 @@ func parse(r *http.Request) (*signature, error) {
 	case len(headers) == 1:
 		return parseHeader(r.Header, headers[0], query)
 	}
-	return nil, &Error{Failure: Missing}
+	return nil, nil
 }
 
 // parseQuery splits a raw query as net/url does, but keeps the order, refuses

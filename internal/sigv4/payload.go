@@ -23,6 +23,7 @@ const (
 // payload is what the signature says of the body.
 type payload struct {
 	hash   string // as it stands in the canonical request
+	known  bool   // hash was computed from the body
 	upload bool   // the body may be over MaxBody
 	length int64  // of the body once it is decoded; -1 if the request does not say
 }
@@ -45,7 +46,7 @@ func (v *Verifier) readPayload(r *http.Request, sig *signature) (payload, error)
 		if p.hash != "" && p.hash != hash {
 			return p, refuse(PayloadMismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.")
 		}
-		p.hash = hash
+		p.hash, p.known = hash, true
 		return p, nil
 	}
 
@@ -95,6 +96,9 @@ func isUpload(r *http.Request, sig *signature) bool {
 // replaceBody puts a verified body in the place of r's. The headers of r have
 // been verified.
 func (v *Verifier) replaceBody(r *http.Request, p payload, s *signer) error {
+	if p.known {
+		return nil
+	}
 	limit := v.config.MaxBody
 	if p.upload {
 		limit = v.config.MaxUpload
@@ -158,7 +162,7 @@ func (v *Verifier) buffer(r *http.Request) ([]byte, error) {
 		return nil, tooLarge
 	}
 	r.Body = withClose{bytes.NewReader(body), r.Body}
-	r.ContentLength = int64(len(body))
+	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
 	return body, nil
 }
 

@@ -24,27 +24,18 @@ type Scope struct {
 	Service     string
 }
 
-// String is the scope as it is signed, which is without the key.
-func (s Scope) String() string {
-	return s.Date + "/" + s.Region + "/" + s.Service + "/" + terminator
-}
-
 // ParseScope reads the scope from the Authorization header or, for presigned
 // requests, the query. signed is false if the request carries no signature at
 // all; err is an *Error if it carries one that cannot be read.
 func ParseScope(r *http.Request) (scope Scope, signed bool, err error) {
 	sig, err := parse(r)
-	if e, ok := errors.AsType[*Error](err); ok {
-		return Scope{}, e.Failure != Missing, ignoreMissing(e)
+	if err != nil {
+		return Scope{}, true, err
+	}
+	if sig == nil {
+		return Scope{}, false, nil
 	}
 	return sig.scope, true, nil
-}
-
-func ignoreMissing(e *Error) error {
-	if e.Failure == Missing {
-		return nil
-	}
-	return e
 }
 
 // Config says how signatures are verified.
@@ -103,6 +94,9 @@ func (v *Verifier) Verify(r *http.Request) (Scope, error) {
 	sig, err := parse(r)
 	if err != nil {
 		return Scope{}, err
+	}
+	if sig == nil {
+		return Scope{}, &Error{Failure: Missing}
 	}
 	if err := sig.checkDate(); err != nil {
 		return Scope{}, err
