@@ -18,6 +18,8 @@ import (
 
 const (
 	mayAssume = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession"],"Resource":"*"}]}`
+	mayLook   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},
+		"Action":"iam:GetRole","Resource":"arn:aws:iam::${aws:SourceAccount}:role/*"}]}`
 	// formA and formB are the two trust policies of
 	// https://docs.aws.amazon.com/eks/latest/userguide/pod-id-assign-target-role.html.
 	formA = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},
@@ -58,7 +60,9 @@ func smallAWS(t *testing.T, roleTrust, targetTrust string) string {
 			}}},
 			{ID: "444455556666", Roles: []awssim.Role{{Name: "target", TrustPolicy: targetTrust}}},
 		}},
-		ServiceKeys: []awssim.ServiceKey{{AccessKeyID: "AKIASERVICEPODIDENTI", Secret: secretKey, Service: identity.ServicePrincipal}},
+		ServiceKeys: []awssim.ServiceKey{{
+			AccessKeyID: "AKIASERVICEPODIDENTI", Secret: secretKey, Service: identity.ServicePrincipal, Policy: mayLook,
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -161,6 +165,10 @@ func TestCheckAgainstTheSmallAWS(t *testing.T) {
 		{"without TagSession", sts.Service, trust(theService, `"sts:AssumeRole"`, `{}`), nil, trustText},
 		{"for another cluster", sts.Service, trust(theService, both, elsewhere), nil, trustText},
 		{"for another service account", sts.Service, trust(theService, both, forApp), func(a *identity.Association) { a.ServiceAccount = "other" }, trustText},
+		{"a role that is missing", sts.Service, trust(theService, both, `{}`), func(a *identity.Association) { a.RoleARN += "-2" }, missingText},
+		{"a role with another path", sts.Service, trust(theService, both, `{}`), func(a *identity.Association) {
+			a.RoleARN = "arn:aws:iam::111122223333:role/pod-identity"
+		}, missingText},
 		{"another principal", sts.Service, trust(podidUser, both, `{}`), nil, trustText},
 	} {
 		t.Run(test.name, func(t *testing.T) {
