@@ -131,8 +131,20 @@ func (s *s3) onExisting(w http.ResponseWriter, rq *s3Request) error {
 	return s.passBody(w, rq, body)
 }
 
+// checkVersion refuses all versions but the one that objects have where there
+// is no versioning, "null".
+func (rq *s3Request) checkVersion() error {
+	if version, ok := rq.params["versionId"]; ok && version != "null" {
+		return s3Error("NoSuchVersion")
+	}
+	return nil
+}
+
 // getObject serves GetObject and HeadObject.
 func (s *s3) getObject(w http.ResponseWriter, rq *s3Request) error {
+	if err := rq.checkVersion(); err != nil {
+		return err
+	}
 	for name := range rq.params {
 		if strings.HasPrefix(name, "response-") && rq.caller.principal.Kind == policy.Anonymous {
 			return s3Says(invalidRequest, "Request specific response headers cannot be used for anonymous GET requests.")
@@ -209,6 +221,9 @@ func (s *s3) putObject(w http.ResponseWriter, rq *s3Request) error {
 }
 
 func (s *s3) deleteObject(w http.ResponseWriter, rq *s3Request) error {
+	if err := rq.checkVersion(); err != nil {
+		return err
+	}
 	if err := s.checkIfMatch(rq); err != nil {
 		return err
 	}

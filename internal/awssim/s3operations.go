@@ -94,9 +94,12 @@ var s3Operations = slices.Concat([]s3Operation{
 
 	{name: "GetObject", method: "GET", level: s3Object, params: getParams, action: "s3:GetObject", keys: s3ExistingTags, run: (*s3).getObject},
 	{name: "HeadObject", method: "HEAD", level: s3Object, params: getParams, action: "s3:GetObject", keys: s3ExistingTags, run: (*s3).getObject},
+	{name: "GetObject of a version", method: "GET", level: s3Object, by: "versionId", params: getParams, action: "s3:GetObjectVersion", keys: s3ExistingTags, run: (*s3).getObject},
+	{name: "HeadObject of a version", method: "HEAD", level: s3Object, by: "versionId", params: getParams, action: "s3:GetObjectVersion", keys: s3ExistingTags, run: (*s3).getObject},
 	{name: "PutObject", method: "PUT", level: s3Object, action: "s3:PutObject", keys: s3RequestTags, run: (*s3).putObject},
 	{name: "CopyObject", method: "PUT", level: s3Object, copies: true, action: "s3:PutObject", keys: s3CopyKeys, run: (*s3).copyObject},
 	{name: "DeleteObject", method: "DELETE", level: s3Object, action: "s3:DeleteObject", run: (*s3).deleteObject},
+	{name: "DeleteObject of a version", method: "DELETE", level: s3Object, by: "versionId", action: "s3:DeleteObjectVersion", run: (*s3).deleteObject},
 	{name: "GetObjectTagging", method: "GET", level: s3Object, by: "tagging", action: "s3:GetObjectTagging", keys: s3ExistingTags, run: (*s3).onExisting},
 	{name: "PutObjectTagging", method: "PUT", level: s3Object, by: "tagging", action: "s3:PutObjectTagging", keys: s3BodyTags, run: (*s3).onExisting},
 	{name: "DeleteObjectTagging", method: "DELETE", level: s3Object, by: "tagging", action: "s3:DeleteObjectTagging", keys: s3ExistingTags, run: (*s3).onExisting},
