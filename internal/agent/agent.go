@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -36,8 +37,8 @@ type Config struct {
 	Listeners []net.Listener
 	// Upstream has the credentials.
 	Upstream Upstream
-	// MaxEntries bounds the tokens whose credentials are kept, and as many
-	// again whose refusal is remembered or whose credentials are being fetched. 0: 2,000.
+	// MaxEntries bounds, each on its own, the tokens whose credentials are
+	// kept, those whose refusal is, and those for which a fetch is under way. 0: 2,000.
 	MaxEntries int
 	// MaxInFlight bounds the calls to Upstream at any time. 0: 100.
 	MaxInFlight int
@@ -118,9 +119,9 @@ func (a *Agent) Ready() bool { return a.serving.Load() }
 // Stats counts, since the agent was made.
 type Stats struct {
 	Hits       uint64 // requests answered from the cache
-	Stale      uint64 // of these, with credentials due for renewal that the upstream did not renew
 	Misses     uint64 // requests that waited for the upstream
-	Remembered uint64 // requests refused because the upstream had just refused, or failed
+	Remembered uint64 // requests that would have, had the upstream not just refused or failed
+	Stale      uint64 // of the last two, those given credentials that end soon, for want of better
 	Fetches    uint64 // calls to the upstream for requests that waited
 	Renewals   uint64 // calls to the upstream ahead of need
 	Failures   uint64 // of all these calls, those without credentials
@@ -157,19 +158,11 @@ func addressesOf(listeners []net.Listener) (addresses, error) {
 }
 
 // named tells whether host, the value of a Host header, is one of the
-// addresses, with or without a port. Names never are: a web page that a pod's
-// browser shows could have its own name point here (DNS rebinding).
+// addresses, with or without a port. Names never are: anybody can have one that
+// points here (DNS rebinding).
 func (all addresses) named(host string) bool {
 	address, ok := hostAddress(host)
-	if !ok {
-		return false
-	}
-	for _, a := range all {
-		if a == address {
-			return true
-		}
-	}
-	return false
+	return ok && slices.Contains(all, address)
 }
 
 // hostAddress reads "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]" and "[2001:db8::1]:80".

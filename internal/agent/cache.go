@@ -16,6 +16,11 @@ import (
 // verified.
 type tokenHash = [sha256.Size]byte
 
+func hashOf(token string) tokenHash {
+	var room [2 << 10]byte // on the stack, and enough for Kubernetes' own tokens
+	return sha256.Sum256(append(room[:0], token...))
+}
+
 const (
 	// patience is how long a pod waits for better credentials while there are
 	// valid ones: less than the second after which the JavaScript SDK gives up
@@ -72,7 +77,7 @@ func newCache(c Config) *cache {
 // get returns credentials for token, from memory if it can, and waits for them
 // no longer than ctx.
 func (c *cache) get(ctx context.Context, token string) (*answer, *refusal) {
-	key := sha256.Sum256([]byte(token))
+	key := hashOf(token)
 	now := time.Now()
 	have, state := c.recall(key, now)
 	if have == nil {

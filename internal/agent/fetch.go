@@ -52,7 +52,9 @@ func (c *cache) joinLocked(key tokenHash, token identity.Secret, claims claims, 
 		return have, nil, nil
 	}
 	if r, ok := c.refusals.get(key); ok && now.Before(r.until) {
-		c.remembered.Add(1)
+		if !renewal {
+			c.remembered.Add(1)
+		}
 		return nil, nil, r
 	}
 	f := c.flights[key]
