@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -392,5 +394,28 @@ func TestS3PresignedURLs(t *testing.T) {
 	now = now.Add(16 * time.Minute)
 	if status, body := ask("GET", old, ""); status != 403 || !strings.Contains(body, "Request has expired") {
 		t.Errorf("expired: %d %s", status, body)
+	}
+}
+
+// TestS3OneOfManyConditionalPutsWins: the condition and the write are one step.
+func TestS3OneOfManyConditionalPutsWins(t *testing.T) {
+	w := newS3World(t, nil, nil)
+	w.bucket("admin", "race", "")
+	c := w.as("admin")
+	var won atomic.Int32
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			_, err := c.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String("race"), Key: aws.String("lock"), Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")})
+			if err == nil {
+				won.Add(1)
+			} else {
+				wantCode(t, "loser", err, "PreconditionFailed")
+			}
+		})
+	}
+	group.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d won", won.Load())
 	}
 }

@@ -114,6 +114,9 @@ func validBucketName(name string) bool {
 	return true
 }
 
+// regionPattern is what a region's name looks like.
+var regionPattern = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
+
 // s3LocationKeys reads where a new bucket is to be. A region other than that of
 // the request is refused, as is no region anywhere but in us-east-1
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html).
@@ -147,7 +150,8 @@ func (s *s3) createBucket(w http.ResponseWriter, rq *s3Request) error {
 	case h.Get("X-Amz-Bucket-Object-Lock-Enabled") != "" && !strings.EqualFold(h.Get("X-Amz-Bucket-Object-Lock-Enabled"), "false"),
 		h.Get("X-Amz-Object-Ownership") != "" && h.Get("X-Amz-Object-Ownership") != "BucketOwnerEnforced":
 		return s3Error(notImplemented)
-	case region != "us-east-1" && rq.location != region:
+	case !regionPattern.MatchString(region), region != "us-east-1" && rq.location != region,
+		rq.location != "" && !regionPattern.MatchString(rq.location):
 		return s3Error(illegalLocation)
 	case rq.location != "":
 		region = rq.location

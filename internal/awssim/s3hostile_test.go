@@ -6,8 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // TestS3RefusesWhatItDoesNotKnow sends what no client library would, as an
@@ -56,6 +61,11 @@ func TestS3RefusesWhatItDoesNotKnow(t *testing.T) {
 		{"metadata of 2 KiB and more", "PUT", "/bucket-b/key", http.Header{"X-Amz-Meta-A": {strings.Repeat("x", 2048)}}, "MetadataTooLarge"},
 		{"a part number out of range", "PUT", "/bucket-b/key?uploadId=1&partNumber=10001", nil, "InvalidArgument"},
 		{"a signature of version 2", "GET", "/bucket-b/key?AWSAccessKeyId=x&Signature=y&Expires=1", nil, "Please use AWS4-HMAC-SHA256"},
+		{"chunks that nobody signed", "PUT", "/bucket-b/key", http.Header{"X-Amz-Content-Sha256": {"STREAMING-UNSIGNED-PAYLOAD-TRAILER"}}, "NotImplemented"},
+		{"a wrong checksum", "PUT", "/bucket-b/key", http.Header{"X-Amz-Checksum-Crc32": {"AAAAAQ=="}}, "BadDigest"},
+		{"a checksum of no sense", "PUT", "/bucket-b/key", http.Header{"X-Amz-Checksum-Crc32": {"x"}}, "InvalidRequest"},
+		{"an MD5 of no sense", "PUT", "/bucket-b/key", http.Header{"Content-Md5": {"x"}}, "InvalidDigest"},
+		{"deletes that are no XML", "POST", "/bucket-b?delete", nil, "MalformedXML"},
 		{"every bucket, for anyone", "GET", "/", nil, "AccessDenied"},
 
 		{"a key with dots", "GET", "/bucket-b/a/../b", nil, "content of a/../b"},
@@ -109,4 +119,71 @@ func (w *s3World) raw(method, target, host string, header http.Header, body stri
 		w.t.Fatal(err)
 	}
 	return answer.StatusCode, string(text), answer.Header
+}
+
+// TestS3PatternsAreForPolicies: in a key, what is a pattern in a policy is text.
+func TestS3PatternsAreForPolicies(t *testing.T) {
+	w := newS3World(t, map[string]string{"reader": allowing("s3:GetObject arn:aws:s3:::bucket-b/open/*", "s3:GetObject arn:aws:s3:::bucket-b/abc")}, nil)
+	w.bucket("admin", "bucket-b", "", "*", "a?c", "abc", "open/*", "open/\nline", "${aws:username}")
+	for key, want := range map[string]string{
+		"*": "AccessDenied", "a?c": "AccessDenied", "abc": "content of abc", "open/*": "content of open/*", "${aws:username}": "AccessDenied",
+	} {
+		if got := w.get(w.as("reader"), "bucket-b", key); got != want {
+			t.Errorf("%q: got %q, want %q", key, got, want)
+		}
+	}
+}
+
+// TestS3UnsignedClaimsAreNone: a condition on the signature holds for nobody
+// who did not sign.
+func TestS3UnsignedClaimsAreNone(t *testing.T) {
+	w := newS3World(t, nil, nil)
+	w.bucket("admin", "bucket-b", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"`+objectsOfB+
+		`","Condition":{"NumericLessThan":{"s3:signatureAge":"600000"}}}]}`, "key")
+	now := time.Now().UTC().Format("20060102T150405Z")
+	for _, query := range []string{"", "?X-Amz-Signature=x&X-Amz-Date=" + now, "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=x&X-Amz-Date=" + now} {
+		if status, body, _ := w.raw("GET", "/bucket-b/key"+query, "", nil, ""); status != http.StatusForbidden && status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
+}
+
+func TestS3BoundsUploads(t *testing.T) {
+	w := newS3World(t, nil, nil)
+	w.bucket("admin", "bucket-b", granting("Allow", `"*"`, "s3:PutObject", objectsOfB))
+	conn, err := net.Dial("tcp", w.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "PUT /bucket-b/key HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", maxS3Put+1)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(answer.Body)
+	if !strings.Contains(string(body), "EntityTooLarge") {
+		t.Errorf("%d %s", answer.StatusCode, body)
+	}
+}
+
+// TestS3OverTLS: there the official client sends its checksum after the body,
+// and does not sign the body.
+func TestS3OverTLS(t *testing.T) {
+	w := newS3World(t, nil, nil)
+	w.bucket("admin", "bucket-b", "")
+	server := httptest.NewTLSServer(w.sim)
+	t.Cleanup(server.Close)
+	c := w.as("admin", func(o *awss3.Options) { o.BaseEndpoint, o.HTTPClient = &server.URL, server.Client() })
+	const content = "a stream that can be read but once"
+	_, err := c.PutObject(t.Context(), &awss3.PutObjectInput{
+		Bucket: aws.String("bucket-b"), Key: aws.String("key"), Body: io.MultiReader(strings.NewReader(content)), ContentLength: aws.Int64(int64(len(content))),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.get(c, "bucket-b", "key"); got != content {
+		t.Errorf("got %q", got)
+	}
 }

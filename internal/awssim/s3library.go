@@ -60,14 +60,14 @@ func (w *libraryWriter) WriteHeader(status int) {
 	}
 	awswire.S3{}.Identify(w.ResponseWriter, w.rq.http)
 	if status < http.StatusBadRequest {
-		if h.Get("Content-Type") == "" && status == http.StatusOK && w.rq.method != http.MethodHead {
-			h.Set("Content-Type", "application/xml")
-		}
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
 
 func (w *libraryWriter) Write(p []byte) (int, error) {
+	if w.status == 0 && w.Header().Get("Content-Type") == "" { // objects have theirs
+		w.Header().Set("Content-Type", "application/xml")
+	}
 	w.WriteHeader(http.StatusOK)
 	if w.status >= http.StatusBadRequest {
 		return w.failed.Write(p)

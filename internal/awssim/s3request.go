@@ -195,13 +195,13 @@ func objectARN(bucket, key string) string { return "arn:aws:s3:::" + bucket + "/
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html#amazons3-policy-keys).
 func (rq *s3Request) conditions() policy.Context {
 	keys := policy.Context{}
-	if rq.caller.accessKeyID != "" {
+	if rq.caller.accessKeyID != "" { // whoever signed nothing can claim what they like
 		keys.Set("s3:signatureversion", "AWS4-HMAC-SHA256")
 		keys.Set("s3:authType", "REST-HEADER")
-	}
-	if rq.presigned {
-		keys.Set("s3:authType", "REST-QUERY-STRING")
-		keys.Set("s3:signatureAge", strconv.FormatInt(rq.caller.request.at.Sub(rq.signedAt).Milliseconds(), 10))
+		if rq.presigned {
+			keys.Set("s3:authType", "REST-QUERY-STRING")
+			keys.Set("s3:signatureAge", strconv.FormatInt(rq.caller.request.at.Sub(rq.signedAt).Milliseconds(), 10))
+		}
 	}
 	for _, name := range []string{
 		"if-match", "if-none-match", "x-amz-acl", "x-amz-content-sha256", "x-amz-metadata-directive",
@@ -219,6 +219,8 @@ func (rq *s3Request) conditions() policy.Context {
 func (rq *s3Request) readBody(limit int64) ([]byte, error) {
 	size := rq.http.ContentLength
 	switch {
+	case strings.HasPrefix(rq.header.Get("X-Amz-Content-Sha256"), "STREAMING-"):
+		return nil, s3Error(notImplemented) // it is decoded with the signature, and there was none
 	case size < 0:
 		return nil, s3Error("MissingContentLength")
 	case size > limit:

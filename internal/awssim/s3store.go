@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"io"
+	"maps"
+	"net/http"
 	"sync"
 	"time"
 
@@ -236,27 +239,28 @@ func (o *objects) SetObjectTagging(ctx context.Context, bucket, key, tagging str
 	if err := o.grantedLocked(ctx, bucket); err != nil {
 		return err
 	}
-	if err := o.memory.SetObjectTagging(ctx, bucket, key, tagging); err != nil || o.files == nil {
-		return err
+	if o.files != nil {
+		now, err := o.memory.GetObject(ctx, bucket, key, nil)
+		if err != nil {
+			return err
+		}
+		body, err := gofakes3.ReadAll(now.Contents, now.Size)
+		if err != nil {
+			return err
+		}
+		modified, err := http.ParseTime(now.Metadata["Last-Modified"])
+		if err != nil {
+			return err
+		}
+		meta := maps.Clone(now.Metadata)
+		if meta[gofakes3.TaggingMetadataKey] = tagging; tagging == "" {
+			delete(meta, gofakes3.TaggingMetadataKey)
+		}
+		if err := o.files.write(bucket, storedObject{Key: key, Metadata: meta, Modified: modified}, body); err != nil {
+			return err
+		}
 	}
-	return o.rewriteLocked(ctx, bucket, key)
-}
-
-// rewriteLocked writes an object's file again, from memory.
-func (o *objects) rewriteLocked(ctx context.Context, bucket, key string) error {
-	now, err := o.memory.GetObject(ctx, bucket, key, nil)
-	if err != nil {
-		return err
-	}
-	body, err := gofakes3.ReadAll(now.Contents, now.Size)
-	if err != nil {
-		return err
-	}
-	modified, err := time.Parse(time.RFC1123, now.Metadata["Last-Modified"])
-	if err != nil {
-		modified = o.clock.Now()
-	}
-	return o.files.write(bucket, storedObject{Key: key, Metadata: now.Metadata, Modified: modified}, body)
+	return o.memory.SetObjectTagging(ctx, bucket, key, tagging)
 }
 
 // open makes room for a new bucket.
@@ -284,8 +288,11 @@ func (o *objects) close(ctx context.Context, b *bucket) error {
 			_ = o.forget(withGrant(ctx, grant{bucket: b}), b.Name, u.key, id) // it may not have heard of it yet
 		}
 	}
-	if o.files != nil {
-		return o.files.deleteBucket(b.Name)
+	if o.files == nil {
+		return nil
+	}
+	if err := o.files.deleteBucket(b.Name); err != nil {
+		return errors.Join(err, o.memory.CreateBucket(ctx, b.Name))
 	}
 	return nil
 }
