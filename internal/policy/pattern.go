@@ -11,10 +11,18 @@ const (
 	anyRun     = '\xff' // any characters
 	anyOne     = '\xfe' // one character
 	segmentRun = '\xfd' // any characters but ':'
-	segmentOne = '\xfc' // one character but ':'
-
-	wildcards = "\xff\xfe\xfd\xfc"
+	segmentOne = '\xfc' // one character but ':', and the least of these bytes
 )
+
+// hasWildcard looks at bytes: to strings.ContainsAny all that is no UTF-8 is alike.
+func hasWildcard(s string) bool {
+	for i := range len(s) {
+		if s[i] >= segmentOne {
+			return true
+		}
+	}
+	return false
+}
 
 var (
 	wildcardBytes = strings.NewReplacer("*", "\xff", "?", "\xfe")
@@ -102,7 +110,7 @@ func matchStates(pattern, s string) bool {
 	var places []rune // a wildcard is its byte, negated
 	for pattern != "" {
 		r, size := utf8.DecodeRuneInString(pattern)
-		if strings.IndexByte(wildcards, pattern[0]) >= 0 {
+		if pattern[0] >= segmentOne {
 			r, size = -rune(pattern[0]), 1
 		}
 		places, pattern = append(places, r), pattern[size:]

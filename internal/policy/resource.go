@@ -46,7 +46,7 @@ func compileResource(s string, d dialect, complete bool) (resource, string) {
 	if !partitionPattern(parts[1]) {
 		return resource{}, `Partition "` + wildcardText.Replace(parts[1]) + `" is not valid for resource "` + s + `".`
 	}
-	if strings.ContainsAny(parts[2], wildcards) || len(parts) == 3 && len(t.parts) > 1 {
+	if hasWildcard(parts[2]) || len(parts) == 3 && len(t.parts) > 1 {
 		return resource{}, "Resource vendor must be fully qualified and cannot contain regexes."
 	}
 	colons := t.confine()
@@ -64,7 +64,7 @@ func compileResource(s string, d dialect, complete bool) (resource, string) {
 // partitionPattern tells whether s may stand for a partition. AWS's own
 // policies write arn:*: to mean all of them.
 func partitionPattern(s string) bool {
-	if strings.ContainsAny(s, wildcards) {
+	if hasWildcard(s) {
 		return true
 	}
 	return s == "aws" || strings.HasPrefix(s, "aws-") && !strings.ContainsAny(s, "/ ")

@@ -127,7 +127,7 @@ func (p *templatePart) value(c Context) (string, bool) {
 	switch {
 	case len(values) == 0:
 		return p.text, p.hasDefault
-	case len(values) > 1, strings.ContainsAny(values[0], wildcards), p.inSegment && strings.Contains(values[0], ":"):
+	case len(values) > 1, hasWildcard(values[0]), p.inSegment && strings.Contains(values[0], ":"):
 		return "", false
 	}
 	return values[0], true
