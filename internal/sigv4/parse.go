@@ -165,7 +165,7 @@ func parsePresigned(query []param) (*signature, error) {
 var (
 	// Access key ids are [\w]{16,128} in IAM's model; shorter ones are left to Config.Secret.
 	credentialPattern = regexp.MustCompile(`^([A-Za-z0-9_-]{1,128})/([0-9]{8})/([A-Za-z0-9-]{1,64})/([A-Za-z0-9-]{1,64})/aws4_request$`)
-	signaturePattern  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	hexPattern        = regexp.MustCompile(`^[0-9a-f]{64}$`)             // HMAC or SHA-256
 	headerPattern     = regexp.MustCompile("^[0-9a-z!#$%&'*+.^_`|~-]+$") // a lower-case token of RFC 9110, 5.6.2
 )
 
@@ -186,7 +186,7 @@ func (s *signature) fill(credential, signedHeaders, signature, date string) erro
 			return refuse(Incomplete, "SignedHeaders must be names in lower case, sorted, and separated by ';'.")
 		}
 	}
-	if !signaturePattern.MatchString(signature) {
+	if !hexPattern.MatchString(signature) {
 		return refuse(Incomplete, "The signature must be 64 lower-case hexadecimal digits.")
 	}
 	s.hex = signature

@@ -70,7 +70,7 @@ func (v *Verifier) readPayload(r *http.Request, sig *signature) (payload, error)
 		}
 		p.length = int64(length)
 	default:
-		if !signaturePattern.MatchString(p.hash) {
+		if !hexPattern.MatchString(p.hash) {
 			return p, refuse(Incomplete, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER or a valid sha256 value.")
 		}
 	}
@@ -114,7 +114,7 @@ func (v *Verifier) replaceBody(r *http.Request, p payload, s *signer) error {
 		}
 		r.Body = withClose{decoded, r.Body}
 		makePlain(r, p.length)
-	case signaturePattern.MatchString(p.hash):
+	case hexPattern.MatchString(p.hash):
 		r.Body = withClose{&hashReader{src: r.Body, hash: sha256.New(), want: p.hash}, r.Body}
 	case p.length >= 0:
 		return nil // not signed, so there is nothing to verify
