@@ -175,7 +175,7 @@ var (
 	iamPathPattern   = regexp.MustCompile(`^(/|/[\x21-\x7E]+/)$`)
 	iamTagKey        = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]+$`)
 	iamTagValue      = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-	iamDescription   = regexp.MustCompile("^[\\x{09}\\x{0A}\\x{0D}\\x{20}-\\x{7E}\\x{A1}-\\x{FF}]*$")
+	iamDescription   = regexp.MustCompile(`^[\x{09}\x{0A}\x{0D}\x{20}-\x{7E}\x{A1}-\x{FF}]*$`)
 	iamPolicyVersion = regexp.MustCompile(`^v[1-9][0-9]*$`)
 )
 
