@@ -157,25 +157,30 @@ func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateI
 			return err
 		}
 		wanted := seen
-		in.apply(&wanted)
+		changed := in.apply(&wanted)
+		if err := check(wanted); err != nil {
+			return err
+		}
 		if err := passRole(ctx, caller, wanted); err != nil {
 			return err
 		}
-		if in.RoleARN != nil || in.DisableSessionTags != nil {
+		// The target role has no part in the first hop, which is what is tried.
+		if in.RoleARN != nil || in.DisableSessionTags != nil || in.Policy != nil {
 			if err := s.roles.Check(ctx, wanted); err != nil {
 				return err
 			}
 		}
 		updated, err = s.store.Update(ctx, cluster.Cluster, in.ID, once, func(a *identity.Association) error {
-			if err := sameGround(seen)(*a); err != nil {
+			if err := unmoved(seen, *a); err != nil {
 				return err
 			}
-			if !in.apply(a) {
+			if !changed {
 				return identity.Errorf(identity.InvalidRequest,
 					"The update changes nothing: at least one property has to differ from what the association has.")
 			}
+			*a = wanted
 			a.ModifiedAt = s.stamp()
-			return check(*a)
+			return nil
 		})
 		return err
 	})
@@ -193,7 +198,7 @@ func (s *Service) Delete(ctx context.Context, caller identity.Caller, clusterNam
 		if err != nil {
 			return err
 		}
-		deleted, err = s.store.Delete(ctx, cluster.Cluster, id, sameGround(seen))
+		deleted, err = s.store.Delete(ctx, cluster.Cluster, id, func(a identity.Association) error { return unmoved(seen, a) })
 		return err
 	})
 	return deleted, err

@@ -19,8 +19,9 @@ const DefaultLimit = 5000
 // Roles judges Pod Identity roles.
 type Roles interface {
 	// Check returns nil if podid may assume the Pod Identity role of a, for its
-	// cluster and service account, and tag the session. Its error is an *identity.Error: InvalidParameter, with AWS's
-	// text, where the role does not exist or its trust policy is at fault.
+	// cluster and service account, and tag the session. Its error is an
+	// *identity.Error: InvalidParameter, with AWS's text, where the role does
+	// not exist or its trust policy is at fault.
 	Check(ctx context.Context, a identity.Association) error
 }
 

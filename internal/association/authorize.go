@@ -88,18 +88,17 @@ func (s *Service) authorized(ctx context.Context, caller identity.Caller, action
 	return a, nil
 }
 
-// errMoved says that an association is no longer what was authorised.
+// errMoved says that an association is no longer what was judged.
 var errMoved = errors.New("the association was changed by another request")
 
-// sameGround holds as long as what an authorisation rested on, the tags and the
-// role, is what it was.
-func sameGround(seen identity.Association) func(identity.Association) error {
-	return func(now identity.Association) error {
-		if now.RoleARN != seen.RoleARN || !maps.Equal(now.Tags, seen.Tags) {
-			return errMoved
-		}
-		return nil
+// unmoved returns errMoved unless an association still has all that a judgement
+// can have rested on.
+func unmoved(seen, now identity.Association) error {
+	if now.RoleARN != seen.RoleARN || now.TargetRoleARN != seen.TargetRoleARN || now.Policy != seen.Policy ||
+		now.DisableSessionTags != seen.DisableSessionTags || !maps.Equal(now.Tags, seen.Tags) {
+		return errMoved
 	}
+	return nil
 }
 
 // maxAttempts is how often a request starts over because another changed the

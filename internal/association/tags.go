@@ -66,7 +66,7 @@ func (s *Service) retag(ctx context.Context, caller identity.Caller, action, res
 			return err
 		}
 		_, err = s.store.Update(ctx, cluster.Cluster, id, Once{}, func(a *identity.Association) error {
-			if err := sameGround(seen)(*a); err != nil {
+			if err := unmoved(seen, *a); err != nil {
 				return err
 			}
 			tags := map[string]string{}

@@ -26,6 +26,8 @@ var (
 	dnsLabel      = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	// tagText is IAM's pattern of tags, which is what the EKS API recommends in words.
 	tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+	// policyText is STS's pattern of session policies (its model: sessionPolicyDocumentType).
+	policyText = regexp.MustCompile(`^[\t\n\r\x20-\x{FF}]*$`)
 )
 
 // newID makes an association id: "a-" and 17 of a-z0-9. Text leaves out 0, 1, 8
@@ -140,6 +142,9 @@ func checkPolicy(a identity.Association) error {
 	}
 	if n := utf8.RuneCountInString(a.Policy); n > maxPolicy {
 		return identity.Errorf(identity.InvalidParameter, "policy has %d characters, of at most %d.", n, maxPolicy)
+	}
+	if !policyText.MatchString(a.Policy) {
+		return identity.Errorf(identity.InvalidParameter, "policy has characters that STS does not take: want tabs, line breaks and U+0020 to U+00FF.")
 	}
 	if _, err := policy.Parse(policy.Session, a.Policy); err != nil {
 		return identity.Errorf(identity.InvalidParameter, "policy is not valid: %.500s", err.Error())

@@ -5,20 +5,29 @@ package eks
 
 import (
 	"errors"
+	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/awswire"
 	"github.com/podid/podid/internal/identity"
 )
 
-// Config says what the handler works with; both are required.
+// Config says what the handler works with.
 type Config struct {
+	// Associations answers the requests. Required.
 	Associations *association.Service
-	// Caller returns who signed the request.
+	// Caller returns who signed the request. Its error is answered as
+	// awswire.RESTJSON answers it, before anything else is looked at. Required.
 	Caller func(*http.Request) (identity.Caller, error)
+	// Logger takes the causes of failures that a caller is not told. Nil: nothing.
+	Logger *slog.Logger
 }
 
 // api answers requests whose caller is known.
@@ -32,40 +41,64 @@ func New(c Config) (http.Handler, error) {
 	if c.Associations == nil || c.Caller == nil {
 		return nil, errors.New("eks: Associations and Caller are required")
 	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	mux := http.NewServeMux()
-	handle := func(pattern string, table exceptions, do operation) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			caller, err := c.Caller(r)
-			var out any
-			if err == nil {
-				out, err = do(api{c.Associations}, r, caller)
-			}
-			if err != nil {
-				awswire.RESTJSON{}.WriteError(w, r, table.exception(r, err))
-				return
-			}
-			awswire.WriteJSON(w, r, http.StatusOK, out)
+	serve := func(path string, table exceptions, methods map[string]operation) {
+		for method, do := range methods {
+			mux.HandleFunc(method+" "+path, c.handler(table, do))
+		}
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
+			unknownOperation(w, r, http.StatusMethodNotAllowed)
 		})
 	}
 	const associations = "/clusters/{name}/pod-identity-associations"
-	handle("POST "+associations, operations, api.create)
-	handle("GET "+associations, operations, api.list)
-	handle("GET "+associations+"/{id}", operations, api.describe)
-	handle("POST "+associations+"/{id}", operations, api.update)
-	handle("DELETE "+associations+"/{id}", operations, api.delete)
+	serve(associations, operations, map[string]operation{"POST": api.create, "GET": api.list})
+	serve(associations+"/{id}", operations, map[string]operation{"GET": api.describe, "POST": api.update, "DELETE": api.delete})
 	// The ARN is one segment, percent-encoded: ServeMux splits the path before it decodes.
-	handle("POST /tags/{arn}", tagging, api.tag)
-	handle("DELETE /tags/{arn}", tagging, api.untag)
-	handle("GET /tags/{arn}", tagging, api.listTags)
-	handle("GET /clusters", operations, api.listClusters)
-	handle("GET /clusters/{name}", operations, api.describeCluster)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		awswire.RESTJSON{}.WriteError(w, r, &awswire.Error{
-			Code: "UnknownOperationException", Status: http.StatusNotFound,
-			Message: "podid serves the pod identity associations of EKS, their tags, DescribeCluster and ListClusters.",
-		})
+	serve("/tags/{arn}", tagging, map[string]operation{"POST": api.tag, "DELETE": api.untag, "GET": api.listTags})
+	serve("/clusters", operations, map[string]operation{"GET": api.listClusters})
+	serve("/clusters/{name}", operations, map[string]operation{"GET": api.describeCluster})
+	notFound := func(w http.ResponseWriter, r *http.Request) { unknownOperation(w, r, http.StatusNotFound) }
+	mux.HandleFunc("/", notFound)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// ServeMux would send whoever asks for an empty segment, an empty cluster
+		// name say, on to the path without it, which is another operation's.
+		if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped {
+			notFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+// handler makes an operation a handler: who asks, what they get, or why not.
+func (c Config) handler(table exceptions, do operation) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		caller, err := c.Caller(r)
+		if err != nil {
+			awswire.RESTJSON{}.WriteError(w, r, err)
+			return
+		}
+		out, err := do(api{c.Associations}, r, caller)
+		if err != nil {
+			if kind := identity.KindOf(err); kind == identity.Internal || kind == identity.Unavailable {
+				c.Logger.ErrorContext(r.Context(), "eks request failed", "request_id", awswire.RequestID(r.Context()), "error", err)
+			}
+			awswire.RESTJSON{}.WriteError(w, r, table.exception(r, err))
+			return
+		}
+		awswire.WriteJSON(w, r, http.StatusOK, out)
+	}
+}
+
+func unknownOperation(w http.ResponseWriter, r *http.Request, status int) {
+	awswire.RESTJSON{}.WriteError(w, r, &awswire.Error{
+		Code: "UnknownOperationException", Status: status,
+		Message: "podid serves the pod identity associations of EKS, their tags, DescribeCluster and ListClusters.",
 	})
-	return mux, nil
 }
 
 func (a api) create(r *http.Request, c identity.Caller) (any, error) {
@@ -125,8 +158,8 @@ func pageOf(r *http.Request) (url.Values, association.Page, error) {
 		return nil, association.Page{}, identity.Errorf(identity.InvalidRequest, "The query string cannot be read: percent-encode its values.")
 	}
 	page := association.Page{Token: query.Get("nextToken")}
-	if text := query.Get("maxResults"); text != "" {
-		n, err := strconv.Atoi(text)
+	if query.Has("maxResults") {
+		n, err := strconv.Atoi(query.Get("maxResults"))
 		if err != nil {
 			return nil, page, identity.Errorf(identity.InvalidParameter, "maxResults: want a number from 1 to 100.")
 		}

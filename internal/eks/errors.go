@@ -1,6 +1,7 @@
 package eks
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/podid/podid/internal/awswire"
@@ -38,10 +39,16 @@ var tagging = exceptions{
 	identity.Internal:         operations[identity.Internal],
 }
 
-func (x exceptions) exception(r *http.Request, err error) *awswire.Error {
+// exception names err. What is no *identity.Error goes to awswire as it is: a
+// body that does not match its signature has a name there, and all else is
+// internal.
+func (x exceptions) exception(r *http.Request, err error) error {
+	if _, ok := errors.AsType[*identity.Error](err); !ok {
+		return err
+	}
 	row, ok := x[identity.KindOf(err)]
 	if !ok {
-		row = operations[identity.Internal]
+		row, err = x[identity.Internal], nil
 	}
 	e := &awswire.Error{Code: row.code, Status: row.status, Message: identity.SafeMessage(err)}
 	if name := r.PathValue("name"); name != "" {
