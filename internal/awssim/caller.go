@@ -70,15 +70,6 @@ func (c *Caller) name() string {
 // AccountID returns the account of the caller; empty for services and anonymous.
 func (c *Caller) AccountID() string { return c.principal.AccountID }
 
-// Principal returns the caller in the words of policies.
-func (c *Caller) Principal() policy.Principal { return c.principal }
-
-// AccessKeyID returns the key the request was signed with, or "".
-func (c *Caller) AccessKeyID() string { return c.accessKeyID }
-
-// RequestID returns the id of the request, which the decision log has too.
-func (c *Caller) RequestID() string { return c.request.id }
-
 // userID is aws:userid
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable).
 func (c *Caller) userID() string {

@@ -24,7 +24,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := s.serve(answer, r, c)
 	s.config.Logger.LogAttrs(ctx, slog.LevelInfo, "request",
 		slog.String("request_id", c.request.id), slog.String("service", name), slog.String("method", r.Method),
-		slog.String("path", r.URL.Path), slog.String("caller", c.ARN()), slog.String("source_ip", c.request.sourceIP),
+		slog.String("path", r.URL.Path), slog.String("caller", c.name()), slog.String("access_key_id", c.accessKeyID), slog.String("source_ip", c.request.sourceIP),
 		slog.Int("status", answer.status), slog.Duration("took", s.config.Now().Sub(c.request.at)))
 }
 
@@ -47,6 +47,7 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request, c *Caller) string {
 		return name
 	}
 	if _, err := s.verifier.Verify(r); err != nil {
+		*c = Caller{sim: s, accessKeyID: c.accessKeyID, request: c.request} // who was claimed is not proven
 		protocolOf(name).WriteError(w, r, err)
 		return name
 	}

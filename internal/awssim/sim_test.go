@@ -2,6 +2,8 @@ package awssim
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
@@ -220,6 +223,29 @@ func (f *fixture) send(method, target, body string, headers map[string]string) (
 		f.Fatal(err)
 	}
 	return resp.StatusCode, string(text)
+}
+
+// sendSTS signs a form and sends it, with headers that the signature does not cover.
+func (f *fixture) sendSTS(keyID, form string, unsigned map[string]string) (int, string) {
+	f.Helper()
+	r, err := http.NewRequest("POST", f.url+"/", strings.NewReader(form))
+	if err != nil {
+		f.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	hash := sha256.Sum256([]byte(form))
+	creds := aws.Credentials{AccessKeyID: keyID, SecretAccessKey: testSecret}
+	if err := v4.NewSigner().SignHTTP(f.Context(), creds, r, hex.EncodeToString(hash[:]), "sts", "us-west-2", time.Now()); err != nil {
+		f.Fatal(err)
+	}
+	headers := unsigned
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	for name := range r.Header {
+		headers[name] = r.Header.Get(name)
+	}
+	return f.send("POST", "/", form, headers)
 }
 
 // decisions reads the debug door.

@@ -1,15 +1,11 @@
 package awssim
 
 import (
-	"bytes"
-	"compress/flate"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/podid/podid/internal/awswire"
@@ -30,6 +26,7 @@ type assumption struct {
 	inherited      []identity.Tag // transitive tags of the caller's session
 	sourceIdentity string         // passed or inherited
 	context        policy.Context // further condition keys
+	denial         func(action string) error
 
 	provider    string            // web identity
 	webIdentity map[string]string // web identity
@@ -47,6 +44,7 @@ func (s *Sim) assumeRole(_ *http.Request, c *Caller, form url.Values) (any, erro
 	a := assumption{
 		action: "sts:AssumeRole", roleARN: *in.RoleArn, sessionName: *in.RoleSessionName, transitive: in.TransitiveTagKeys,
 		policy: deref(in.Policy), policyARNs: arnsOf(in.PolicyArns), sourceIdentity: deref(in.SourceIdentity), context: policy.Context{},
+		denial: func(action string) error { return stsDenied(c, action, *in.RoleArn) },
 	}
 	if in.DurationSeconds != nil {
 		a.duration = time.Duration(*in.DurationSeconds) * time.Second
@@ -87,10 +85,7 @@ func (in *assumeRoleInput) validate() error {
 		v.optional(fmt.Sprintf("transitiveTagKeys.%d.member", i+1), &key, 1, 128, tagKeyPattern)
 	}
 	v.optional("externalId", in.ExternalID, 2, 1224, externalIDPattern)
-	v.optional("sourceIdentity", in.SourceIdentity, 2, 64, sessionPattern)
-	if strings.HasPrefix(deref(in.SourceIdentity), "aws:") {
-		v.add("sourceIdentity", *in.SourceIdentity, "not begin with aws:")
-	}
+	v.optional("sourceIdentity", in.SourceIdentity, 2, 64, sessionPattern) // without ":", so none begins with aws:
 	if err := v.err(); err != nil {
 		return err
 	}
@@ -159,45 +154,6 @@ func (s *Sim) assume(c *Caller, a assumption) (*assumedResult, error) {
 	}, nil
 }
 
-// checkTags applies the rules that hold between tags
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html).
-func (a *assumption) checkTags() error {
-	for i, t := range a.tags {
-		if len(t.Key) >= 4 && strings.EqualFold(t.Key[:4], "aws:") {
-			return invalidParameterValue("aws: prefixed tag key names are not allowed for external use.")
-		}
-		if _, twice := tagValue(a.tags[:i], t.Key); twice {
-			return invalidParameterValue("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
-		}
-		if _, conflict := tagValue(a.inherited, t.Key); conflict {
-			return errTransitiveConflict()
-		}
-	}
-	for _, key := range a.transitive {
-		if _, conflict := tagValue(a.inherited, key); conflict {
-			return errTransitiveConflict()
-		}
-		if _, passed := tagValue(a.tags, key); !passed {
-			return invalidParameterValue("The specified transitive tag key must be included in the requested tags.")
-		}
-	}
-	return nil
-}
-
-func errTransitiveConflict() error {
-	return invalidParameterValue("One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.")
-}
-
-// allTransitive returns the keys that the next hop inherits, this one's
-// inheritance included.
-func (a *assumption) allTransitive() []string {
-	var keys []string
-	for _, t := range a.inherited {
-		keys = append(keys, t.Key)
-	}
-	return append(keys, a.transitive...)
-}
-
 // judge asks the policies for each permission that the assumption needs, all
 // of them every time, so that the decision log shows them all.
 func (s *Sim) judge(c *Caller, a assumption) (*role, error) {
@@ -205,7 +161,7 @@ func (s *Sim) judge(c *Caller, a assumption) (*role, error) {
 	q := question{Resource: a.roleARN, Context: a.context, Absent: !exists}
 	if exists {
 		q.ResourcePolicies = []policy.Policy{{Name: "trust policy of role " + a.roleARN, Type: policy.Trust, Document: target.Trust.parsed}}
-		q.ResourceTags = slices.Concat(target.Tags, a.inherited) // a transitive tag stands in for the role's own
+		q.ResourceTags = a.resourceTags(target)
 	}
 	q.Context.Set("sts:RoleSessionName", a.sessionName)
 	// What is inherited counts as requested: the trust policies of the EKS user
@@ -237,11 +193,8 @@ func (s *Sim) judge(c *Caller, a assumption) (*role, error) {
 	for _, action := range needed {
 		q.Action = action
 		if d := s.decide(c, q); d.Verdict != policy.Allowed && denied == nil {
-			denied = stsDenied(c, action, a.roleARN)
+			denied = a.denial(action)
 		}
-	}
-	if denied == nil && !exists {
-		denied = stsDenied(c, a.action, a.roleARN)
 	}
 	return target, denied
 }
@@ -273,72 +226,6 @@ func (a *assumption) lifetime(c *Caller, target *role) (time.Duration, error) {
 		return 0, validationError("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
 	}
 	return d, nil
-}
-
-// What fills the packed size, in compressed bytes. AWS publishes neither its
-// format nor its limit. With these, the six tags of EKS take a little more than
-// half, as AWS's samples show, and 2,048 characters of ordinary policy fit.
-const (
-	packedPolicies = 1024
-	packedTags     = 320
-)
-
-// packedSize returns how much of the room for session policies and tags is
-// taken, in percent; nil where there are none, inherited ones included.
-func (a *assumption) packedSize() (*int, error) {
-	tags := slices.Concat(a.inherited, a.tags)
-	if a.policy == "" && len(a.policyARNs) == 0 && len(tags) == 0 {
-		return nil, nil
-	}
-	policies := append([]string{a.policy}, a.policyARNs...)
-	var pairs []string
-	for _, t := range tags {
-		pairs = append(pairs, t.Key, t.Value)
-	}
-	percent := 0
-	for _, part := range []struct {
-		texts []string
-		room  int
-	}{{policies, packedPolicies}, {append(pairs, a.allTransitive()...), packedTags}} {
-		size, err := compressedSize(part.texts)
-		if err != nil {
-			return nil, err
-		}
-		percent += (size*100 + part.room - 1) / part.room
-	}
-	if percent > 100 {
-		return nil, &awswire.Error{Code: "PackedPolicyTooLarge", Status: http.StatusBadRequest,
-			Message: fmt.Sprintf("Packed size of session policies and tags consumes %d%% of allotted space.", percent)}
-	}
-	return &percent, nil
-}
-
-func compressedSize(texts []string) (int, error) {
-	text := strings.Join(texts, "\x00")
-	if text == "" {
-		return 0, nil
-	}
-	var packed bytes.Buffer
-	z, err := flate.NewWriter(&packed, flate.BestCompression)
-	if err != nil {
-		return 0, fmt.Errorf("packed size: %w", err)
-	}
-	io.WriteString(z, text) // a bytes.Buffer takes every write
-	if err := z.Close(); err != nil {
-		return 0, fmt.Errorf("packed size: %w", err)
-	}
-	return packed.Len(), nil
-}
-
-// inherits returns the tags that a session hands on.
-func (se *session) inherits() []identity.Tag {
-	var tags []identity.Tag
-	for _, t := range se.Tags {
-		if slices.ContainsFunc(se.Transitive, func(key string) bool { return strings.EqualFold(key, t.Key) }) {
-			tags = append(tags, t)
-		}
-	}
-	return tags
 }
 
 func arnsOf(in []policyARNInput) []string {

@@ -190,6 +190,8 @@ func TestTagRules(t *testing.T) {
 	})
 	f.assume(hop1, with(nil))
 	f.deny(f.alice(), with(nil), "arn:aws:iam::111122223333:user/alice", "sts:AssumeRole")
+	f.change(targetRoleARN, func(r *role) { r.Tags = nil }) // but gives it none that it has not
+	f.deny(hop1, with(nil), podSession, "sts:AssumeRole")
 }
 
 // A session's tag beats its role's, whatever the case of the key.
@@ -358,6 +360,14 @@ func TestServicePrincipal(t *testing.T) {
 		"X-Amz-Source-Arn": "arn:aws:eks:us-west-2:111122223333:cluster/other", "X-Amz-Source-Account": clusterAccount,
 	})), pod, service, "sts:AssumeRole")
 
+	// Headers that are not signed are not believed.
+	status, body := f.sendSTS(serviceKeyID, "Action=AssumeRole&Version=2011-06-15&RoleSessionName=ab&RoleArn="+podRoleARN, map[string]string{
+		"X-Amz-Source-Arn": clusterARN, "X-Amz-Source-Account": clusterAccount,
+	})
+	if status != 403 || strings.Contains(body, "<SecretAccessKey>") {
+		t.Errorf("unsigned headers: %d %s", status, body)
+	}
+
 	// Nobody else is believed: alice signs the same headers.
 	f.change(podRoleARN, func(r *role) {
 		r.Trust = f.trustPolicy(trust(rootOf(clusterAccount), assumeAndTag, `{"StringEquals":{"aws:SourceAccount":"111122223333"}}`))
@@ -402,4 +412,40 @@ func TestGetCallerIdentityAndAccessKeyInfo(t *testing.T) {
 	}
 	_, err = f.alice().GetAccessKeyInfo(t.Context(), &sts.GetAccessKeyInfoInput{AccessKeyId: aws.String("AKIA0000000000000000")})
 	f.refused(err, "ValidationError", 400, "Invalid Access Key: AKIA0000000000000000")
+}
+
+// What official clients do not send: numbers in other spellings, parameters
+// twice, unknown ones, GET, and presigned requests.
+func TestRawSTS(t *testing.T) {
+	f := start(t, guideWorld(trust(rootOf(clusterAccount), assumeAndTag, "")))
+	for _, c := range []struct {
+		query    string
+		status   int
+		contains string
+	}{
+		{"&RoleSessionName=ab&DurationSeconds=%2B900", 200, "<AccessKeyId>ASIA"},
+		{"&RoleSessionName=ab&DurationSeconds=0900", 200, "<AccessKeyId>ASIA"},
+		{"&RoleSessionName=ab&DurationSeconds=abc", 400, "<Code>MalformedInput</Code>"},
+		{"&RoleSessionName=ab&DurationSeconds=99999999999", 400, "<Code>MalformedInput</Code>"},
+		{"&RoleSessionName=first&RoleSessionName=second&Unknown=1", 200, "assumed-role/target/first</Arn>"},
+		{"&RoleSessionName=ab&Tags.member.x.Key=a", 400, "<Code>MalformedInput</Code>"},
+		{"", 400, "Value null at &#39;roleSessionName&#39; failed"},
+		{"&RoleSessionName=ab&ProvidedContexts.member.1.ProviderArn=x", 400, "ProvidedContexts are not available"},
+	} {
+		status, body := f.sendSTS(aliceKeyID, "Action=AssumeRole&Version=2011-06-15&RoleArn="+targetRoleARN+c.query, nil)
+		if status != c.status || !strings.Contains(body, c.contains) {
+			t.Errorf("%s: got %d %s", c.query, status, body)
+		}
+		if strings.Contains(body, "PackedPolicySize") || strings.Contains(body, "SourceIdentity") {
+			t.Errorf("%s: an element for what was not passed: %s", c.query, body)
+		}
+	}
+	presigned, err := sts.NewPresignClient(f.as(f.assume(f.alice(), sts.AssumeRoleInput{RoleArn: aws.String(targetRoleARN)}))).PresignGetCallerIdentity(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, body := f.send("GET", strings.TrimPrefix(presigned.URL, f.url), "", nil)
+	if status != 200 || !strings.Contains(body, "assumed-role/target/session</Arn>") {
+		t.Errorf("presigned: %d %s", status, body)
+	}
 }

@@ -2,7 +2,6 @@ package awssim
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -69,6 +68,10 @@ func (s *Sim) assumeRoleWithWebIdentity(r *http.Request, c *Caller, form url.Val
 		action: "sts:" + webIdentityAction, roleARN: *in.RoleArn, sessionName: *in.RoleSessionName,
 		policy: deref(in.Policy), policyARNs: arnsOf(in.PolicyArns), context: policy.Context{},
 		provider: provider.ARN(), webIdentity: map[string]string{provider.URL + ":sub": claims.Subject, provider.URL + ":aud": audience},
+		// A web identity has no ARN to name.
+		denial: func(string) error {
+			return &awswire.Error{Code: "AccessDenied", Status: http.StatusForbidden, Message: "Not authorized to perform sts:" + webIdentityAction}
+		},
 	}
 	if in.DurationSeconds != nil {
 		a.duration = time.Duration(*in.DurationSeconds) * time.Second
@@ -87,10 +90,6 @@ func (s *Sim) assumeRoleWithWebIdentity(r *http.Request, c *Caller, form url.Val
 	// Whoever signed the request, the token alone says who asks.
 	web := &Caller{sim: s, request: c.request, principal: policy.Principal{Kind: policy.WebIdentity, Provider: provider.ARN()}}
 	result, err := s.assume(web, a)
-	if e, ok := errors.AsType[*awswire.Error](err); ok && e.Code == "AccessDenied" {
-		// A web identity has no ARN to name.
-		return nil, &awswire.Error{Code: e.Code, Status: e.Status, Message: "Not authorized to perform sts:" + webIdentityAction}
-	}
 	if err != nil {
 		return nil, err
 	}
