@@ -20,6 +20,11 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := awswire.WithRequestID(r.Context())
 	c := &Caller{sim: s, request: s.circumstances(ctx, r)}
 	r = r.WithContext(context.WithValue(ctx, callerKey{}, c))
+	if r.ContentLength == 0 && r.Header.Get("Expect") != "" {
+		// botocore waits for "100 Continue" even with nothing to send, which net/http
+		// then does not answer; what it reads late would disturb its next request.
+		w.Header().Set("Connection", "close")
+	}
 	answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	name := s.serve(answer, r, c)
 	s.config.Logger.LogAttrs(ctx, slog.LevelInfo, "request",
