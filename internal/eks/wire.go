@@ -97,7 +97,7 @@ type clusterReply struct {
 type wireCluster struct {
 	Name                 string            `json:"name"`
 	ARN                  string            `json:"arn"`
-	CreatedAt            awswire.Timestamp `json:"createdAt"`
+	CreatedAt            awswire.Timestamp `json:"createdAt,omitzero"`
 	Version              string            `json:"version"`
 	Endpoint             string            `json:"endpoint,omitempty"`
 	RoleARN              string            `json:"roleArn,omitempty"`
