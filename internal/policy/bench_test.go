@@ -54,6 +54,30 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
+// BenchmarkParseLargest reads documents as large as there are, of the shapes
+// that would show if anything took quadratic time.
+func BenchmarkParseLargest(b *testing.B) {
+	statement := `{"Effect":"Allow","Action":"s3:*","Resource":"*"}`
+	keys := make([]string, 6000)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"a:%d":"%d"`, i, i)
+	}
+	for _, c := range []struct{ name, text string }{
+		{"statements", `{"Statement":[` + strings.Repeat(statement+",", 2500) + statement + `]}`},
+		{"keys", `{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{` + strings.Join(keys, ",") + `}}}}`},
+		{"white space", strings.Repeat("\n", 100_000) + `{"Statement":[` + statement + `]}`},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.text)))
+			for b.Loop() {
+				if _, err := Parse(Identity, c.text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkWorld reads the policies of 10,000 roles.
 func BenchmarkWorld(b *testing.B) {
 	g := guideCase(b, "guide-hop2", "form A")

@@ -89,21 +89,24 @@ func (c *condition) holds(allow bool, ctx Context) bool {
 		// "Multivalued context keys require a condition set operator."
 		return !allow
 	}
-	some, every := false, true
+	// One clear value settles a set: a yes for any of it, a no for all of it.
+	settles := no
+	if c.quantifier == forAnyValue {
+		settles = yes
+	}
+	sure := true
 	for _, g := range got {
 		switch c.test(g, ctx) {
-		case yes:
-			some = true
-		case no:
-			every = false
+		case settles:
+			return settles == yes
 		case unclear:
-			return !allow
+			sure = false
 		}
 	}
-	if c.quantifier == forAnyValue {
-		return some
+	if !sure {
+		return !allow
 	}
-	return every
+	return settles == no
 }
 
 // test compares one value of the request with all of the policy: any of them
@@ -112,16 +115,16 @@ func (c *condition) test(got string, ctx Context) answer {
 	result := no
 	for i := range c.values {
 		switch c.values[i].compare(got, ctx) {
-		case unclear:
-			return unclear
 		case yes:
-			result = yes
+			return answerIf(!c.negated)
+		case unclear:
+			result = unclear
 		}
 	}
-	if c.negated {
-		return yes - result
+	if result == unclear {
+		return unclear
 	}
-	return result
+	return answerIf(c.negated)
 }
 
 func (c *condition) null(allow, absent bool) bool {

@@ -29,7 +29,7 @@ func TestQuotas(t *testing.T) {
 		limit      int
 		whiteSpace bool // counts
 	}{
-		{Identity, plain, 10240, false}, {Boundary, plain, 6144, false}, {Session, plain, 2048, true}, {SCP, plain, 5120, true},
+		{Identity, plain, maxText, true}, {Boundary, plain, maxText, true}, {Session, plain, 2048, true}, {SCP, plain, 5120, true},
 		{Resource, principal, 20480, true}, {RCP, principal, 5120, true}, {Trust, trust, 4096, false},
 	} {
 		full := strings.Replace(c.frame, "FILL", strings.Repeat("x", c.limit-len(c.frame)+len("FILL")), 1)

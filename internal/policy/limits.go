@@ -25,8 +25,6 @@ const maxText = 131072
 // anywhere, and whether white space counts.
 func (t Type) limit() (limit int, whiteSpace bool) {
 	switch t {
-	case Boundary:
-		return MaxManaged, false
 	case Session: // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 		return 2048, true
 	case Resource: // 20 KB: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
@@ -36,7 +34,9 @@ func (t Type) limit() (limit int, whiteSpace bool) {
 	case SCP, RCP: // https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
 		return 5120, true
 	}
-	return MaxInlineRole, false
+	// Identity policies and boundaries: AWS's own managed policies are larger
+	// than what customers may store.
+	return maxText, true
 }
 
 // Size counts the characters of a policy as IAM does against its quotas:

@@ -32,7 +32,7 @@ func parse(t Type, text string) (*Document, *SyntaxError) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{kind: t, text: text}
+	p := parser{kind: t, text: text, at: Position{Line: 1, Column: 1}}
 	return p.document(&root)
 }
 
@@ -42,6 +42,7 @@ type parser struct {
 	text      string
 	variables bool
 	path      []string
+	at        Position // the end of the last statement
 }
 
 // fail makes an error at n, under the path that is being read.
@@ -160,7 +161,9 @@ func (p *parser) version(n *node, into *string) *SyntaxError {
 }
 
 func (p *parser) statement(n *node, d *Document) *SyntaxError {
-	s := Statement{Start: positionOf(p.text, n.start), End: positionOf(p.text, n.end)}
+	s := Statement{Start: p.at.to(p.text, n.start)}
+	s.End = s.Start.to(p.text, n.end)
+	p.at = s.End
 	var r rule
 	err := p.each(n, func(key string, n *node) (bool, *SyntaxError) {
 		if message := p.prohibited(key); message != "" {

@@ -160,7 +160,7 @@ func (p *parser) keys(n *node, name string, op operator, s *Statement, r *rule) 
 	if err := p.expect(n, objectNode); err != nil {
 		return err
 	}
-	first := len(r.conditions)
+	seen := map[string]bool{}
 	for i := range n.members {
 		m := &n.members[i]
 		c := condition{operator: op, key: strings.ToLower(m.key)}
@@ -170,9 +170,10 @@ func (p *parser) keys(n *node, name string, op operator, s *Statement, r *rule) 
 		switch {
 		case !found || vendor == "" || key == "":
 			return p.fail(at, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
-		case hasKey(r.conditions[first:], c.key):
+		case seen[c.key]:
 			return p.syntax(at, "the condition key "+quote(m.key)+" appears more than once with different capitalization")
 		}
+		seen[c.key] = true
 		written := Condition{Operator: name, Key: m.key, Values: []string{}}
 		err := p.in(m.key, func() *SyntaxError {
 			return p.list(&m.value, func(n *node) *SyntaxError { return p.conditionValue(n, &c, &written) })
@@ -184,10 +185,6 @@ func (p *parser) keys(n *node, name string, op operator, s *Statement, r *rule) 
 		r.conditions = append(r.conditions, c)
 	}
 	return nil
-}
-
-func hasKey(cs []condition, key string) bool {
-	return slices.ContainsFunc(cs, func(c condition) bool { return c.key == key })
 }
 
 // conditionValue reads a string; numbers and booleans need no quotes.

@@ -40,21 +40,25 @@ func compileResource(s string, d dialect, complete bool) (resource, string) {
 		return resource{}, "Syntax errors in policy: " + problem
 	}
 	parts := strings.SplitN(t.first(), ":", arnParts)
-	if len(parts) < 3 || parts[0] != "arn" || parts[2] == "" && len(parts) > 3 {
-		return resource{}, "Resource " + s + ` must be in ARN format or "*".`
+	notARN := "Resource " + s + ` must be in ARN format or "*".`
+	if len(parts) < 3 || parts[0] != "arn" {
+		return resource{}, notARN
 	}
 	if !partitionPattern(parts[1]) {
 		return resource{}, `Partition "` + wildcardText.Replace(parts[1]) + `" is not valid for resource "` + s + `".`
 	}
-	if hasWildcard(parts[2]) || len(parts) == 3 && len(t.parts) > 1 {
+	if hasWildcard(parts[2]) || len(parts) == 3 && t.parts != nil {
 		return resource{}, "Resource vendor must be fully qualified and cannot contain regexes."
+	}
+	if parts[2] == "" {
+		return resource{}, notARN
 	}
 	colons := t.confine()
 	if colons >= arnParts-1 {
 		return resource{patterns: []template{t}}, ""
 	}
 	if !complete {
-		return resource{}, "Resource " + s + ` must be in ARN format or "*".`
+		return resource{}, notARN
 	}
 	whole, _ := d.compile(s + strings.Repeat(":*", arnParts-1-colons))
 	whole.confine()
@@ -72,8 +76,11 @@ func partitionPattern(s string) bool {
 
 // first returns the text before the first variable.
 func (t *template) first() string {
-	if t.parts == nil {
+	switch {
+	case t.parts == nil:
 		return t.text
+	case t.parts[0].key != "":
+		return ""
 	}
 	return t.parts[0].text
 }

@@ -42,16 +42,21 @@ type Position struct {
 	Offset       int // 0-based, in bytes
 }
 
-func positionOf(text string, offset int) Position {
-	before := text[:offset]
-	return Position{
-		Line:   1 + strings.Count(before, "\n"),
-		Column: 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]),
-		Offset: offset,
+// to returns the position at offset, which is not before p. What lies between
+// is all that it looks at.
+func (p Position) to(text string, offset int) Position {
+	between := text[p.Offset:offset]
+	if lines := strings.Count(between, "\n"); lines > 0 {
+		p.Line += lines
+		p.Column = 1
+		between = between[strings.LastIndexByte(between, '\n')+1:]
 	}
+	p.Column += utf8.RuneCountInString(between)
+	p.Offset = offset
+	return p
 }
 
 func errorAt(text string, offset int, message string) *SyntaxError {
-	p := positionOf(text, offset)
+	p := Position{Line: 1, Column: 1}.to(text, offset)
 	return &SyntaxError{Line: p.Line, Column: p.Column, Message: message}
 }
