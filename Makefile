@@ -1,12 +1,13 @@
 # make test   everything: format, vet, staticcheck, known vulnerabilities, tests with the race detector
 # make fuzz   a bounded time on every fuzz test
 # make bench  the benchmarks
+# make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 export CGO_ENABLED = 1
 
-.PHONY: test lint vuln unit fuzz bench clients
+.PHONY: test lint vuln unit fuzz bench clients images
 
 test: lint vuln clients unit
 
@@ -43,3 +44,17 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+ARCHS   ?= amd64
+VERSION ?= dev
+
+images:
+	@mkdir -p dist
+	@for cmd in podid podid-agent; do \
+	  binaries=; for arch in $(ARCHS); do \
+	    CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o dist/$$arch/$$cmd ./cmd/$$cmd || exit 1; \
+	    binaries="$$binaries $$arch=$(CURDIR)/dist/$$arch/$$cmd"; \
+	  done; \
+	  (cd tools/release && $(GO) run ./image -name $$cmd:$(VERSION) -o $(CURDIR)/dist/$$cmd.tar $$binaries) || exit 1; \
+	  echo "dist/$$cmd.tar"; \
+	done
