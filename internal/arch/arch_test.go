@@ -26,13 +26,15 @@ var mayImport = map[string][]string{
 	"internal/token/issuer":       {"internal/identity"},
 	"internal/issue":              {"internal/identity", "internal/audit"},
 	"internal/sts":                {"internal/identity", "internal/issue"},
+	"internal/chain":              {"internal/identity", "internal/issue"},
 	"internal/association":        {"internal/identity", "internal/policy"},
 	"internal/association/sqlite": {"internal/identity", "internal/association"},
 	"internal/eks":                {"internal/identity", "internal/association", "internal/awswire"},
 	"internal/eksauth":            {"internal/identity", "internal/issue", "internal/awswire"},
 	"internal/agent":              {"internal/identity", "internal/eksauth", "internal/httpd"},
+	"internal/agent/link":         {},
 	"internal/awssim":             {"internal/identity", "internal/policy", "internal/sigv4", "internal/awswire"},
-	"cmd/podid-agent":             {"internal/agent", "internal/eksauth", "internal/httpd", "internal/identity"},
+	"cmd/podid-agent":             {"internal/agent", "internal/agent/link", "internal/eksauth", "internal/httpd", "internal/identity"},
 }
 
 // roots compose the rooms and may import any of them.

@@ -68,6 +68,7 @@ type Hop struct {
 	Error       string     `json:"error,omitempty"` // what AWS answered; the caller is not shown it
 	AccessKeyID string     `json:"accessKeyId,omitempty"`
 	Expires     *time.Time `json:"expiration,omitempty"`
+	Cached      bool       `json:"cached,omitempty"` // assumed for an earlier request
 }
 
 // Sink keeps events. Write returns nil only once the event is kept whole. It

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -30,6 +31,8 @@ type Error struct {
 	Status  int               // HTTP status; 500 and above are the receiver's fault, the rest the sender's
 	Message string            // safe to show
 	Members map[string]string // further members of the body: "clusterName" (REST-JSON), "BucketName" (S3)
+	// RetryAfter is sent as the header of that name, in whole seconds (REST-JSON). 0: not sent.
+	RetryAfter time.Duration
 
 	// dispatch marks Query errors from before an operation was found; AWS
 	// puts those in another XML namespace.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/podid/podid/internal/identity"
@@ -29,6 +31,9 @@ func (RESTJSON) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	maps.Copy(body, e.Members)
 	body["message"] = e.Message
 	w.Header().Set("x-amzn-ErrorType", e.Code)
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
 	WriteJSON(w, r, e.Status, body)
 }
 

@@ -319,3 +319,11 @@ func TestRequestID(t *testing.T) {
 		t.Errorf("%q twice", a)
 	}
 }
+
+func TestRetryAfter(t *testing.T) {
+	w := httptest.NewRecorder()
+	awswire.RESTJSON{}.WriteError(w, httptest.NewRequest("POST", "/", nil), &awswire.Error{Code: "ThrottlingException", Status: 429, RetryAfter: 1200 * time.Millisecond})
+	if got := w.Header().Get("Retry-After"); got != "2" {
+		t.Errorf("Retry-After: %q, want whole seconds, never too early", got)
+	}
+}

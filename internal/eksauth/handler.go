@@ -129,5 +129,9 @@ func exception(err error) *awswire.Error {
 	if _, caller := errors.AsType[*forbidden](err); caller && kind == identity.AccessDenied {
 		row.status = http.StatusForbidden
 	}
-	return &awswire.Error{Code: row.code, Status: row.status, Message: identity.SafeMessage(err)}
+	answer := &awswire.Error{Code: row.code, Status: row.status, Message: identity.SafeMessage(err)}
+	if e, ok := errors.AsType[*identity.Error](err); ok {
+		answer.RetryAfter = e.RetryAfter
+	}
+	return answer
 }

@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind says what went wrong in podid's own terms. Each API maps a Kind to its
@@ -57,6 +58,8 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Err     error
+	// RetryAfter is when the same call may succeed, if that is known: of Throttled and Unavailable.
+	RetryAfter time.Duration
 }
 
 // Errorf makes an Error whose message is safe to show to the caller.

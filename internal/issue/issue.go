@@ -41,12 +41,30 @@ type RoleAssumer interface {
 	AssumeRole(ctx context.Context, with *identity.Credentials, hop identity.Hop) (identity.Session, error)
 }
 
-// Config says what an Issuer works with. The first four are required.
+// Chains has the sessions at the end of chains.
+type Chains interface {
+	// Assume returns the hops of a chain in order; the last one's session is the
+	// pod's. Its error is that of the last hop, or an *identity.Error of its own.
+	Assume(ctx context.Context, a identity.Association, s identity.Subject) ([]Step, error)
+}
+
+// Step is one hop, and how it ended.
+type Step struct {
+	Hop     identity.Hop
+	Session identity.Session
+	Err     error
+	Cached  bool // made for an earlier request
+}
+
+// Config says what an Issuer works with. The first three are required, and one
+// of Roles and Chains.
 type Config struct {
 	Verifier     Verifier
 	Associations Associations
-	Roles        RoleAssumer
 	Audit        audit.Sink
+	// Roles makes every chain anew. Chains, in its place, may remember them.
+	Roles  RoleAssumer
+	Chains Chains
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// NewSessionID makes the end of session names. Nil: random UUIDs.
@@ -58,8 +76,8 @@ type Issuer struct{ config Config }
 
 // New makes an Issuer.
 func New(c Config) (*Issuer, error) {
-	if c.Verifier == nil || c.Associations == nil || c.Roles == nil || c.Audit == nil {
-		return nil, errors.New("issuing needs a verifier, associations, roles and an audit sink")
+	if c.Verifier == nil || c.Associations == nil || c.Audit == nil || (c.Roles == nil) == (c.Chains == nil) {
+		return nil, errors.New("issuing needs a verifier, associations, an audit sink, and either roles or chains")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -67,7 +85,29 @@ func New(c Config) (*Issuer, error) {
 	if c.NewSessionID == nil {
 		c.NewSessionID = uuid.NewString
 	}
+	if c.Chains == nil {
+		c.Chains = anew{c.Roles, c.NewSessionID}
+	}
 	return &Issuer{c}, nil
+}
+
+// anew makes every chain anew.
+type anew struct {
+	roles        RoleAssumer
+	newSessionID func() string
+}
+
+func (n anew) Assume(ctx context.Context, a identity.Association, s identity.Subject) (steps []Step, err error) {
+	var with *identity.Credentials
+	for _, hop := range Chain(a, s, n.newSessionID()) {
+		session, err := n.roles.AssumeRole(ctx, with, hop)
+		steps = append(steps, Step{Hop: hop, Session: session, Err: err})
+		if err != nil {
+			return steps, err
+		}
+		with = &session.Credentials
+	}
+	return steps, nil
 }
 
 // Request asks for the credentials of a pod.
@@ -120,23 +160,23 @@ func (i *Issuer) grant(ctx context.Context, r Request, event *audit.Event) (*Gra
 		return nil, err
 	}
 	event.Association = &audit.Association{ID: association.ID, ARN: association.ARN()}
-	var session identity.Session
-	var with *identity.Credentials
-	for _, hop := range Chain(association, subject, i.config.NewSessionID()) {
-		session, err = i.config.Roles.AssumeRole(ctx, with, hop)
-		event.Hops = append(event.Hops, describe(hop, session, err))
-		if err != nil {
-			return nil, refusal(hop, err)
-		}
-		with = &session.Credentials
+	steps, err := i.config.Chains.Assume(ctx, association, subject)
+	for _, step := range steps {
+		event.Hops = append(event.Hops, describe(step))
 	}
-	return &Grant{subject, association, session}, nil
+	if err != nil {
+		return nil, refusal(steps, err)
+	}
+	return &Grant{subject, association, steps[len(steps)-1].Session}, nil
 }
 
 // refusal says to the caller what AWS says, which is less than AWS told podid
 // (https://github.com/aws/eks-pod-identity-agent/issues).
-func refusal(hop identity.Hop, err error) error {
-	err = fmt.Errorf("assume %s: %w", hop.RoleARN, err)
+func refusal(steps []Step, err error) error {
+	if len(steps) == 0 || steps[len(steps)-1].Err == nil {
+		return err
+	}
+	err = fmt.Errorf("assume %s: %w", steps[len(steps)-1].Hop.RoleARN, err)
 	if identity.KindOf(err) == identity.AccessDenied {
 		return identity.Errorf(identity.AccessDenied,
 			"Unauthorized Exception! EKS does not have permissions to assume the associated role.").Because(err)
@@ -145,16 +185,16 @@ func refusal(hop identity.Hop, err error) error {
 }
 
 // describe returns what the audit event says of a hop.
-func describe(hop identity.Hop, session identity.Session, err error) audit.Hop {
+func describe(s Step) audit.Hop {
 	h := audit.Hop{
-		RoleARN: hop.RoleARN, SessionName: hop.SessionName, SessionTags: len(hop.Tags) > 0, ExternalID: hop.ExternalID,
-		Outcome: audit.Granted, AccessKeyID: session.Credentials.AccessKeyID,
+		RoleARN: s.Hop.RoleARN, SessionName: s.Hop.SessionName, SessionTags: len(s.Hop.Tags) > 0, ExternalID: s.Hop.ExternalID,
+		Outcome: audit.Granted, AccessKeyID: s.Session.Credentials.AccessKeyID, Cached: s.Cached,
 	}
-	if err != nil {
-		h.Outcome, h.Error = audit.Refused, err.Error()
+	if s.Err != nil {
+		h.Outcome, h.Error = audit.Refused, s.Err.Error()
 		return h
 	}
-	expires := session.Credentials.Expires.UTC()
+	expires := s.Session.Credentials.Expires.UTC()
 	h.Expires = &expires
 	return h
 }
