@@ -11,10 +11,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
+	"net/http/httptrace"
+	"net/netip"
 	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,30 +25,47 @@ import (
 // Service is the name of the EKS Auth API in signatures and IAM actions.
 const Service = "eks-auth"
 
-// ClientConfig says how a Client reaches the EKS Auth API.
+// ClientConfig says how a Client reaches the EKS Auth API. Cluster is required,
+// and one of Credentials and Token.
 type ClientConfig struct {
-	// Cluster is the name of the cluster whose pods ask. Required.
+	// Cluster is the name of the cluster whose pods ask.
 	Cluster string
-	// Region is signed for. Required.
+	// Region is signed for. Required with Credentials.
 	Region string
-	// Endpoint is the service's base URL. Empty: AWS's own in Region.
+	// Endpoint is the service's base URL. Empty: AWS's own in Region. If its
+	// name has many addresses, each is a replica.
 	Endpoint string
-	// Credentials sign the calls. Required.
+	// Replicas are the base URLs of further replicas of the service.
+	Replicas []string
+	// Credentials sign the calls.
 	Credentials aws.CredentialsProvider
-	// Timeout bounds one call, from its signature to the end of the reply. 0: 5 s.
+	// Token returns the token that proves the agent to podid's server, sent as
+	// Authorization: Bearer. It is asked for each call, so that it may change.
+	// Endpoints must then be https, or at a loopback address.
+	Token func() (identity.Secret, error)
+	// CAFile holds the certificates, in PEM, that vouch for the endpoints. It is
+	// read for each new connection, so that it may change. Such endpoints are
+	// not reached through a proxy. Empty: the system's certificates, and the
+	// proxy of the environment.
+	CAFile string
+	// LookUp finds the addresses of an endpoint's name. Nil: as the system does.
+	LookUp func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Timeout bounds one call, all its tries included. 0: 5 s.
 	Timeout time.Duration
-	// MaxConnections bounds the connections to the service. 0: 100.
+	// MaxConnections bounds the connections to each replica. 0: 100.
 	MaxConnections int
 }
 
-// Client calls the EKS Auth API on behalf of one cluster's pods. It does not
-// retry: whoever asks it knows better when to.
+// Client calls the EKS Auth API on behalf of one cluster's pods.
 type Client struct {
-	url         string
+	cluster     string
 	region      string
+	timeout     time.Duration
+	hedged      bool // a silent replica is not waited for
+	endpoints   []*endpoint
 	credentials aws.CredentialsProvider
+	token       func() (identity.Secret, error)
 	signer      *v4.Signer
-	http        *http.Client
 }
 
 // Grant is what the EKS Auth API answers.
@@ -59,6 +75,9 @@ type Grant struct {
 	AssociationARN string
 	AssociationID  string
 	Session        identity.Session
+	// Lease is how long the pod may hold the credentials before it asks again,
+	// as podid's server wants it. 0: until they expire.
+	Lease time.Duration
 }
 
 // Error is a refusal by the EKS Auth API itself, as opposed to a failure to
@@ -80,19 +99,18 @@ func NewClient(c ClientConfig) (*Client, error) {
 	switch {
 	case !clusterName.MatchString(c.Cluster):
 		return nil, fmt.Errorf("eksauth: %q is not the name of a cluster", c.Cluster)
-	case !region.MatchString(c.Region):
+	case c.Region != "" && !region.MatchString(c.Region), c.Region == "" && c.Credentials != nil:
 		return nil, fmt.Errorf("eksauth: %q is not a region", c.Region)
-	case c.Credentials == nil:
-		return nil, errors.New("eksauth: no credentials to sign with")
+	case c.Credentials == nil && c.Token == nil:
+		return nil, errors.New("eksauth: no credentials to sign with, and no token")
+	case c.Credentials != nil && c.Token != nil:
+		return nil, errors.New("eksauth: both credentials to sign with and a token")
+	case c.Token != nil && c.Endpoint == "":
+		return nil, errors.New("eksauth: a token is for podid's server, and no endpoint says where that is")
+	case c.Endpoint == "" && len(c.Replicas) > 0:
+		return nil, errors.New("eksauth: replicas of no endpoint")
 	case c.Timeout < 0, c.MaxConnections < 0:
 		return nil, errors.New("eksauth: a negative bound")
-	}
-	if c.Endpoint == "" {
-		c.Endpoint = defaultEndpoint(c.Region)
-	}
-	base, err := url.Parse(c.Endpoint)
-	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") {
-		return nil, fmt.Errorf("eksauth: %q is not the URL of an endpoint", c.Endpoint)
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
@@ -100,26 +118,26 @@ func NewClient(c ClientConfig) (*Client, error) {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 100
 	}
-	return &Client{
-		url:         base.JoinPath("clusters", c.Cluster, "assume-role-for-pod-identity").String(),
-		region:      c.Region,
-		credentials: c.Credentials,
-		signer:      v4.NewSigner(),
-		http: &http.Client{
-			Timeout: c.Timeout,
-			// A redirect would carry the pod's token to a place of the sender's choosing.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            (&net.Dialer{Timeout: c.Timeout}).DialContext,
-				TLSHandshakeTimeout:    c.Timeout,
-				MaxConnsPerHost:        c.MaxConnections,
-				MaxIdleConnsPerHost:    c.MaxConnections,
-				MaxResponseHeaderBytes: 64 << 10,
-				IdleConnTimeout:        time.Minute,
-			},
-		},
-	}, nil
+	if c.LookUp == nil {
+		c.LookUp = func(ctx context.Context, name string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+		}
+	}
+	client := &Client{
+		cluster: c.Cluster, region: c.Region, timeout: c.Timeout, hedged: c.Endpoint != "",
+		credentials: c.Credentials, token: c.Token, signer: v4.NewSigner(),
+	}
+	if c.Endpoint == "" {
+		c.Endpoint = defaultEndpoint(c.Region)
+	}
+	for _, base := range append([]string{c.Endpoint}, c.Replicas...) {
+		e, err := newEndpoint(base, c, client.hedged)
+		if err != nil {
+			return nil, err
+		}
+		client.endpoints = append(client.endpoints, e)
+	}
+	return client, nil
 }
 
 var region = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
@@ -136,25 +154,94 @@ func defaultEndpoint(region string) string {
 // AssumeRoleForPodIdentity exchanges a pod's service account token for
 // credentials. Its error is an *Error if the service refused, and something
 // else if there was no answer, or none that can be used.
+//
+// A call makes at most three tries, at as many replicas as it can. A replica
+// that cannot be reached or fails is followed by the next at once; one that
+// stays silent for a quarter of a second, by a second try beside the first.
 func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Secret) (*Grant, error) {
 	body, err := json.Marshal(request{Token: token.Reveal()})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the request: %w", err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	authorize, err := c.authorization(ctx, body)
 	if err != nil {
-		return nil, fmt.Errorf("making the request: %w", err)
+		return nil, err
 	}
-	r.Header.Set("Content-Type", "application/json")
+	return c.tryReplicas(ctx, func(ctx context.Context, r *replica, alive func()) (*Grant, error) {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: alive})
+		url := r.url.JoinPath("clusters", c.cluster, "assume-role-for-pod-identity").String()
+		q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+		if err != nil {
+			return nil, fmt.Errorf("making the request: %w", err)
+		}
+		q.Host = r.host
+		q.Header.Set("Content-Type", "application/json")
+		if c.hedged {
+			// A server that lives says 100 Continue when it reads the body, long
+			// before the roles are assumed (RFC 9110 section 10.1.1). So a slow
+			// one is told from a dead one, and is not asked to assume them twice.
+			q.Header.Set("Expect", "100-continue")
+		}
+		if err := authorize(ctx, q); err != nil {
+			return nil, err
+		}
+		return send(r, q)
+	})
+}
+
+// Reach returns nil once the service has answered anything at all, and what is
+// in the way otherwise. It proves nothing about what the caller may do.
+func (c *Client) Reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	_, err := c.tryReplicas(ctx, func(ctx context.Context, r *replica, _ func()) (*Grant, error) {
+		q, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url.String(), nil)
+		if err != nil {
+			return nil, fmt.Errorf("making the request: %w", err)
+		}
+		q.Host = r.host
+		answer, err := r.http.Do(q)
+		if err != nil {
+			return nil, err
+		}
+		defer answer.Body.Close()
+		_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, maxReply))
+		return nil, err
+	})
+	return err
+}
+
+// authorization returns what puts the agent's own authorization on a request
+// with the given body.
+func (c *Client) authorization(ctx context.Context, body []byte) (func(context.Context, *http.Request) error, error) {
+	if c.token != nil {
+		token, err := c.token()
+		if err != nil {
+			return nil, fmt.Errorf("finding the agent's own token: %w", err)
+		}
+		return func(_ context.Context, q *http.Request) error {
+			q.Header.Set("Authorization", "Bearer "+token.Reveal())
+			return nil
+		}, nil
+	}
 	signWith, err := c.credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("finding credentials to sign with: %w", err)
 	}
 	hash := sha256.Sum256(body)
-	if err := c.signer.SignHTTP(ctx, signWith, r, hex.EncodeToString(hash[:]), Service, c.region, time.Now()); err != nil {
-		return nil, fmt.Errorf("signing the request: %w", err)
-	}
-	answer, err := c.http.Do(r)
+	payload := hex.EncodeToString(hash[:])
+	return func(ctx context.Context, q *http.Request) error {
+		if err := c.signer.SignHTTP(ctx, signWith, q, payload, Service, c.region, time.Now()); err != nil {
+			return fmt.Errorf("signing the request: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+func send(r *replica, q *http.Request) (*Grant, error) {
+	answer, err := r.http.Do(q)
 	if err != nil {
 		return nil, err
 	}
@@ -169,74 +256,5 @@ func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Se
 	if answer.StatusCode != http.StatusOK {
 		return nil, readError(answer, text)
 	}
-	return readGrant(text)
-}
-
-// maxReply bounds replies, in bytes; a session token has a few thousand.
-const maxReply = 1 << 20
-
-func readGrant(text []byte) (*Grant, error) {
-	var r reply
-	if json.Unmarshal(text, &r) != nil { // its error may quote the text, and with it a secret
-		return nil, errors.New("the reply is not JSON of the expected shape")
-	}
-	c := r.Credentials
-	if c.AccessKeyID == "" || c.SecretAccessKey == "" || c.SessionToken == "" || c.Expiration.IsZero() || r.AssumedRoleUser.ARN == "" {
-		return nil, errors.New("the reply lacks credentials, their expiration or the assumed role")
-	}
-	return &Grant{
-		Namespace:      r.Subject.Namespace,
-		ServiceAccount: r.Subject.ServiceAccount,
-		AssociationARN: r.Association.ARN,
-		AssociationID:  r.Association.ID,
-		Session: identity.Session{
-			Credentials: identity.Credentials{
-				AccessKeyID:     c.AccessKeyID,
-				SecretAccessKey: identity.Secret(c.SecretAccessKey),
-				SessionToken:    identity.Secret(c.SessionToken),
-				Expires:         time.Time(c.Expiration),
-			},
-			AssumedRoleARN: r.AssumedRoleUser.ARN,
-			AssumedRoleID:  r.AssumedRoleUser.ID,
-		},
-	}, nil
-}
-
-var exceptionName = regexp.MustCompile(`^[A-Za-z0-9]{1,100}$`)
-
-// readError finds the exception's name in the header, or else the body
-// (https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization).
-func readError(answer *http.Response, text []byte) *Error {
-	var body failure
-	if json.Unmarshal(text, &body) != nil {
-		body = failure{} // a proxy's page, most likely: the status says what there is to say
-	}
-	e := &Error{Code: "UnknownError", Status: answer.StatusCode, RequestID: cut(answer.Header.Get("x-amzn-RequestId"), 100)}
-	for _, name := range []string{answer.Header.Get("x-amzn-ErrorType"), body.Code, body.Type} {
-		name, _, _ = strings.Cut(name, ":")
-		name = name[strings.LastIndexByte(name, '#')+1:]
-		if exceptionName.MatchString(name) {
-			e.Code = name
-			break
-		}
-	}
-	e.Message = cut(body.Message, 1000)
-	if e.Message == "" {
-		e.Message = cut(body.UpperMessage, 1000)
-	}
-	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 16); err == nil {
-		e.RetryAfter = time.Duration(seconds) * time.Second
-	}
-	return e
-}
-
-// cut keeps at most n bytes of s, and of those what can be printed.
-func cut(s string, n int) string {
-	s = strings.ToValidUTF8(s[:min(len(s), n)], "")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
+	return readGrant(answer.Header, text)
 }

@@ -1,0 +1,123 @@
+package eksauth
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+const (
+	// maxTries is how often one call is tried at most.
+	maxTries = 3
+	// silence is how long a replica may take to show that it lives. It is a
+	// small part of the second after which the JavaScript SDK gives up
+	// (https://github.com/aws/aws-sdk-js-v3/tree/main/packages/credential-provider-http),
+	// and many times what a network inside a cluster takes.
+	silence = 250 * time.Millisecond
+	// pause is how long a call waits before it tries once more what has just
+	// failed, up to as long again at random.
+	pause = 50 * time.Millisecond
+)
+
+// outcome is what came of one try.
+type outcome struct {
+	replica *replica
+	grant   *Grant
+	err     error
+}
+
+// tryReplicas calls one replica after the other until one gives an answer, and
+// returns that. Where none does, it returns the last refusal, or else the last
+// failure.
+func (c *Client) tryReplicas(ctx context.Context, call func(ctx context.Context, r *replica, alive func()) (*Grant, error)) (*Grant, error) {
+	line, err := c.replicas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	outcomes := make(chan outcome)
+	alive := make(chan struct{}, maxTries)
+	begun, running := 0, 0
+	defer func() {
+		cancel()
+		for ; running > 0; running-- {
+			<-outcomes
+		}
+	}()
+	begin := func() {
+		r := line[begun%len(line)]
+		begun++
+		running++
+		go func() {
+			grant, err := call(ctx, r, func() {
+				select {
+				case alive <- struct{}{}:
+				default: // as many as can count have been told
+				}
+			})
+			outcomes <- outcome{r, grant, err}
+		}()
+	}
+	begin()
+	silent, again := time.NewTimer(c.silence()), time.NewTimer(c.timeout)
+	again.Stop()
+	var failure error
+	for {
+		select {
+		case <-silent.C:
+			line[(begun-1)%len(line)].failed(time.Now())
+			again.Reset(0)
+		case <-alive:
+			silent.Stop()
+		case <-again.C:
+			if begun < maxTries {
+				begin()
+				silent.Reset(c.silence())
+			}
+		case o := <-outcomes:
+			running--
+			if err := o.judge(ctx); err == nil || !worthRetrying(err) {
+				return o.grant, err
+			} else if _, refused := errors.AsType[*Error](err); refused || failure == nil {
+				failure = err
+			}
+			silent.Stop()
+			switch {
+			case ctx.Err() != nil, begun == maxTries && running == 0:
+				return nil, failure
+			case begun < len(line):
+				again.Reset(0)
+			default:
+				again.Reset(pause + rand.N(pause))
+			}
+		}
+	}
+}
+
+// silence is how long to wait for a sign of life before another try begins
+// beside the one under way; for ever, where replicas give no such sign.
+func (c *Client) silence() time.Duration {
+	if !c.hedged {
+		return c.timeout
+	}
+	return silence
+}
+
+// judge tells the replica how it did.
+func (o outcome) judge(ctx context.Context) error {
+	if _, refused := errors.AsType[*Error](o.err); o.err == nil || refused {
+		o.replica.answered()
+	} else if ctx.Err() == nil {
+		o.replica.failed(time.Now())
+	}
+	return o.err
+}
+
+// worthRetrying tells whether another replica, or the same one a little later,
+// might do better. What says itself when to come back is believed.
+func worthRetrying(err error) bool {
+	e, refused := errors.AsType[*Error](err)
+	return !refused || e.Status >= http.StatusInternalServerError && e.RetryAfter == 0
+}
