@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/association/sqlite": {"internal/identity", "internal/association"},
 	"internal/eks":                {"internal/identity", "internal/association", "internal/awswire"},
 	"internal/eksauth":            {"internal/identity", "internal/issue", "internal/awswire"},
+	"internal/explain":            {"internal/identity", "internal/policy", "internal/issue", "internal/eksauth"},
 	"internal/agent":              {"internal/identity", "internal/eksauth", "internal/httpd"},
 	"internal/agent/link":         {},
 	"internal/awssim":             {"internal/identity", "internal/policy", "internal/sigv4", "internal/awswire"},

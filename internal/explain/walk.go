@@ -1,0 +1,182 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+
+	"github.com/podid/podid/internal/identity"
+)
+
+// walk is one question on its way to a report.
+type walk struct {
+	config   Config
+	question Question
+	reader   *reader
+	report   *Report
+}
+
+// run walks all steps. Where there is no association, there is no path.
+func (w *walk) run(ctx context.Context) {
+	a, found := w.association(ctx)
+	if !found {
+		return
+	}
+	w.webhook()
+	stages := w.stages(ctx, a)
+	for _, s := range stages {
+		w.report.Steps = append(w.report.Steps, s.judge())
+	}
+	w.unseen(stages)
+	w.mend(ctx, a, stages)
+	w.warn(ctx, a, stages)
+}
+
+// association finds the association to explain, and adds its step.
+func (w *walk) association(ctx context.Context) (identity.Association, bool) {
+	q := &w.question
+	step := Step{Name: StepAssociation, Title: fmt.Sprintf("Association of service account %s/%s in cluster %s", q.Namespace, q.ServiceAccount, q.Cluster), Verdict: Allowed}
+	var a identity.Association
+	if q.Association != nil {
+		a = *q.Association
+		step.Findings = []Finding{{Verdict: Allowed, Text: "as given; it need not exist yet"}}
+	} else {
+		found, finding := w.find(ctx)
+		step.Findings, step.Verdict = []Finding{finding}, finding.Verdict
+		if finding.Verdict != Allowed {
+			if finding.Verdict == Refused {
+				step.Fixes = []Fix{w.newAssociation(ctx)}
+			}
+			w.report.Steps = append(w.report.Steps, step)
+			return a, false
+		}
+		a = found
+	}
+	step.Facts = associationFacts(a)
+	w.report.Steps = append(w.report.Steps, step)
+	return a, true
+}
+
+func associationFacts(a identity.Association) []Fact {
+	facts := []Fact{{"Pod Identity role", a.RoleARN}}
+	if a.ID != "" {
+		facts = append([]Fact{{"id", a.ID}}, facts...)
+	}
+	if a.TargetRoleARN != "" {
+		facts = append(facts, Fact{"target role", a.TargetRoleARN}, Fact{"external ID", a.ExternalID()})
+	}
+	tags := "on"
+	if a.DisableSessionTags {
+		tags = "off"
+	}
+	facts = append(facts, Fact{"session tags", tags})
+	if a.Policy != "" {
+		facts = append(facts, Fact{"session policy", "yes"})
+	}
+	return facts
+}
+
+// find asks the EKS API.
+func (w *walk) find(ctx context.Context) (identity.Association, Finding) {
+	q := &w.question
+	client := eks.NewFromConfig(w.config.AWS)
+	list, err := client.ListPodIdentityAssociations(ctx, &eks.ListPodIdentityAssociationsInput{
+		ClusterName: &q.Cluster, Namespace: &q.Namespace, ServiceAccount: &q.ServiceAccount,
+	})
+	if isCode(err, "ResourceNotFoundException") {
+		return identity.Association{}, Finding{Verdict: Refused, Text: fmt.Sprintf("there is no cluster %s in region %s of this account", q.Cluster, w.config.AWS.Region)}
+	}
+	if err == nil && len(list.Associations) == 0 {
+		text := "there is none: pods of this service account get no credentials" + w.near(ctx, client)
+		return identity.Association{}, Finding{Verdict: Refused, Text: text}
+	}
+	var got *eks.DescribePodIdentityAssociationOutput
+	if err == nil {
+		got, err = client.DescribePodIdentityAssociation(ctx, &eks.DescribePodIdentityAssociationInput{
+			ClusterName: &q.Cluster, AssociationId: list.Associations[0].AssociationId,
+		})
+	}
+	if err != nil {
+		w.report.Unseen = append(w.report.Unseen, Unseen{
+			What: "associations of cluster " + q.Cluster, Reason: answered(err).Error(), Without: "which roles are assumed, and so everything else",
+		})
+		return identity.Association{}, Finding{Verdict: Unknown, Text: "could not be read: " + answered(err).Error()}
+	}
+	a, err := fromEKS(got.Association)
+	if err != nil {
+		return a, Finding{Verdict: Unknown, Text: err.Error()}
+	}
+	return a, Finding{Verdict: Allowed, Text: "found"}
+}
+
+// fromEKS takes the cluster's region and account out of the association's ARN.
+func fromEKS(p *types.PodIdentityAssociation) (identity.Association, error) {
+	arn, err := identity.ParseARN(aws.ToString(p.AssociationArn))
+	if err != nil {
+		return identity.Association{}, fmt.Errorf("the association's ARN: %w", err)
+	}
+	return identity.Association{
+		ID: aws.ToString(p.AssociationId), Namespace: aws.ToString(p.Namespace), ServiceAccount: aws.ToString(p.ServiceAccount),
+		Cluster: identity.Cluster{Name: aws.ToString(p.ClusterName), Region: arn.Region, AccountID: arn.AccountID},
+		RoleARN: aws.ToString(p.RoleArn), TargetRoleARN: aws.ToString(p.TargetRoleArn),
+		DisableSessionTags: aws.ToBool(p.DisableSessionTags), Policy: aws.ToString(p.Policy), Tags: p.Tags,
+	}, nil
+}
+
+// near names an association that may have been meant: one of the same service
+// account in another namespace, or of the same namespace.
+func (w *walk) near(ctx context.Context, client *eks.Client) string {
+	pages := eks.NewListPodIdentityAssociationsPaginator(client, &eks.ListPodIdentityAssociationsInput{ClusterName: &w.question.Cluster})
+	var names []string
+	for pages.HasMorePages() && len(names) < 3 {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			break // it would only have been a hint
+		}
+		for _, p := range page.Associations {
+			namespace, name := aws.ToString(p.Namespace), aws.ToString(p.ServiceAccount)
+			if len(names) < 3 && (namespace == w.question.Namespace || name == w.question.ServiceAccount) {
+				names = append(names, namespace+"/"+name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; there are associations of " + strings.Join(names, ", ")
+}
+
+// newAssociation is the fix where there is no association. Which roles are
+// meant only the reader can know.
+func (w *walk) newAssociation(ctx context.Context) Fix {
+	q := &w.question
+	return Fix{
+		Text: "make an association, with the roles that you mean in the place of ROLE_ARN and TARGET_ROLE_ARN",
+		Commands: []string{cli{}.aws("eks", "create-pod-identity-association", "--cluster-name", q.Cluster, "--namespace", q.Namespace,
+			"--service-account", q.ServiceAccount, "--role-arn", "ROLE_ARN", "--target-role-arn", "TARGET_ROLE_ARN")},
+	}
+}
+
+// webhook tells what the admission webhook does to pods of the service account
+// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
+func (w *walk) webhook() {
+	pod := w.question.Pod
+	if pod == "" {
+		pod = "POD"
+	}
+	w.report.Steps = append(w.report.Steps, Step{
+		Name: StepWebhook, Title: "What the webhook gives to new pods of the service account", Verdict: Allowed,
+		Facts: []Fact{
+			{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"},
+			{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token"},
+			{"volume eks-pod-identity-token", "a token of the service account with audience " + identity.Audience},
+			{"before it", "an IRSA annotation of the service account loses; AWS keys in the container's own environment win"},
+			{"not seen from here", "whether a pod has them: those made before the association do not, until they are made anew"},
+			{"to look", fmt.Sprintf("kubectl -n %s get pod %s -o jsonpath='{.spec.containers[*].env}'", w.question.Namespace, pod)},
+		},
+	})
+}
