@@ -104,7 +104,7 @@ func New(config Config) (*Sim, error) {
 	}
 	// Each service of this package has its line here.
 	s.services = map[string]service{
-		"sts": s.serveSTS, "iam": s.serveIAM(iamOperations()),
+		"sts": s.serveSTS, "iam": s.serveIAM(iamOperations()), "organizations": s.serveOrganizations,
 	}
 	var err error
 	if s.denyAll, err = policy.Parse(policy.Identity, denyAllDocument); err != nil {
