@@ -32,7 +32,8 @@ type Event struct {
 	EventName       string       `json:"eventName"` // "AssumeRoleForPodIdentity"
 	RequestID       string       `json:"requestID,omitempty"`
 	SourceIPAddress string       `json:"sourceIPAddress,omitempty"`
-	CallerARN       string       `json:"callerArn,omitempty"` // who sent the request, such as a node's role
+	CallerARN       string       `json:"callerArn,omitempty"`      // who sent the request, such as a node's role
+	CallerNodeName  string       `json:"callerNodeName,omitempty"` // the node that the caller proved to be the agent of
 	Outcome         Outcome      `json:"outcome"`
 	ErrorCode       string       `json:"errorCode,omitempty"`    // identity.Kind in words
 	ErrorMessage    string       `json:"errorMessage,omitempty"` // as shown to the caller

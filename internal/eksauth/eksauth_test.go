@@ -242,6 +242,45 @@ func TestCallersAreJudgedFirst(t *testing.T) {
 	}
 }
 
+// agentOf is a caller who has proved to be the agent of a node.
+type agentOf struct {
+	caller
+	node string
+}
+
+func (a agentOf) NodeName() string { return a.node }
+
+// TestAgentsAskForTheirNode: the node that an agent proved goes along with its
+// request, and an agent that proved none is refused.
+func TestAgentsAskForTheirNode(t *testing.T) {
+	for node, want := range map[string]int{"node-1": http.StatusOK, "": http.StatusForbidden} {
+		var asked []issue.Request
+		handler, err := eksauth.New(eksauth.Config{
+			Issue: func(ctx context.Context, r issue.Request) (*issue.Grant, error) {
+				asked = append(asked, r)
+				return granted(ctx, r)
+			},
+			Cluster: func(name string) (identity.Cluster, bool) { return cluster, true },
+			Caller:  func(*http.Request) (identity.Caller, error) { return agentOf{caller{&service{}}, node}, nil },
+			Lease:   15 * time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("POST", "/clusters/example-cluster/assume-role-for-pod-identity", strings.NewReader(`{"token":"`+token+`"}`)))
+		if w.Code != want {
+			t.Errorf("node %q: status %d, want %d: %s", node, w.Code, want, w.Body)
+		}
+		if granted := want == http.StatusOK; granted != (len(asked) == 1) || granted && asked[0].NodeName != node {
+			t.Errorf("node %q: asked %+v", node, asked)
+		}
+		if lease := w.Header().Get(eksauth.LeaseHeader); (lease == "900") != (want == http.StatusOK) {
+			t.Errorf("node %q: a lease of %q seconds", node, lease)
+		}
+	}
+}
+
 func TestNewAsksForAll(t *testing.T) {
 	if _, err := eksauth.New(eksauth.Config{}); err == nil {
 		t.Error("an empty Config was accepted")

@@ -7,21 +7,35 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/podid/podid/internal/awswire"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/issue"
 )
 
-// Config says what the handler works with; all of it is required.
+// Config says what the handler works with. Issue, Cluster and Caller are required.
 type Config struct {
 	// Issue answers a request; an issue.Issuer's Issue does.
 	Issue func(context.Context, issue.Request) (*issue.Grant, error)
 	// Cluster finds a cluster by name.
 	Cluster func(name string) (identity.Cluster, bool)
-	// Caller returns who signed the request. Its error is answered as
-	// awswire.RESTJSON answers it, before anything else is looked at.
+	// Caller returns who sent the request; a NodeCaller, if that was the agent of
+	// a node. Its error is answered as awswire.RESTJSON answers it, before
+	// anything else is looked at.
 	Caller func(*http.Request) (identity.Caller, error)
+	// Lease is how long a pod may hold credentials before its agent asks again,
+	// so that a change of its association reaches it. 0: until they expire.
+	Lease time.Duration
+}
+
+// NodeCaller is a caller who has proved to be the agent of one node. It is given
+// credentials for the pods of that node alone.
+type NodeCaller interface {
+	identity.Caller
+	// NodeName is the node's name. A NodeCaller without one is refused.
+	NodeName() string
 }
 
 // New makes the handler of the EKS Auth API.
@@ -40,6 +54,9 @@ func New(c Config) (http.Handler, error) {
 		if err != nil {
 			awswire.RESTJSON{}.WriteError(w, r, exception(err))
 			return
+		}
+		if c.Lease > 0 {
+			w.Header().Set(LeaseHeader, strconv.FormatInt(int64(c.Lease/time.Second), 10))
 		}
 		awswire.WriteJSON(w, r, http.StatusOK, out)
 	})
@@ -64,6 +81,12 @@ func (c Config) assumeRole(r *http.Request, caller identity.Caller) (*reply, err
 	if err := caller.Authorize(r.Context(), identity.Access{Action: Service + ":AssumeRoleForPodIdentity", Resource: cluster.ARN()}); err != nil {
 		return nil, &forbidden{err}
 	}
+	node := ""
+	if agent, ok := caller.(NodeCaller); ok {
+		if node = agent.NodeName(); node == "" {
+			return nil, &forbidden{identity.Errorf(identity.AccessDenied, "The agent's token names no node.")}
+		}
+	}
 	var in request
 	if err := awswire.DecodeJSON(r, &in); err != nil {
 		return nil, err
@@ -76,7 +99,7 @@ func (c Config) assumeRole(r *http.Request, caller identity.Caller) (*reply, err
 		source = r.RemoteAddr
 	}
 	grant, err := c.Issue(r.Context(), issue.Request{
-		Cluster: name, Token: identity.Secret(in.Token), CallerARN: caller.ARN(), SourceIP: source, RequestID: awswire.RequestID(r.Context()),
+		Cluster: name, Token: identity.Secret(in.Token), NodeName: node, CallerARN: caller.ARN(), SourceIP: source, RequestID: awswire.RequestID(r.Context()),
 	})
 	if err != nil {
 		return nil, err

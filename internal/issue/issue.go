@@ -132,7 +132,8 @@ type Grant struct {
 func (i *Issuer) Issue(ctx context.Context, r Request) (*Grant, error) {
 	event := &audit.Event{
 		EventVersion: audit.Version, EventTime: i.config.Now().UTC(), EventName: "AssumeRoleForPodIdentity",
-		RequestID: r.RequestID, SourceIPAddress: r.SourceIP, CallerARN: r.CallerARN, ClusterName: r.Cluster,
+		RequestID: r.RequestID, SourceIPAddress: r.SourceIP, CallerARN: r.CallerARN, CallerNodeName: r.NodeName,
+		ClusterName: r.Cluster,
 	}
 	grant, err := i.grant(ctx, r, event)
 	if auditErr := i.record(ctx, event, err); auditErr != nil {

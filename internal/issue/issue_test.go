@@ -201,6 +201,9 @@ func TestIssueRefuses(t *testing.T) {
 				t.Fatalf("%d audit events", len(c.audited))
 			}
 			e := c.audited[0]
+			if e.CallerNodeName != r.NodeName {
+				t.Errorf("audited a caller of node %q, want %q", e.CallerNodeName, r.NodeName)
+			}
 			if e.Outcome != audit.Refused || e.ErrorCode != test.kind.String() || e.ErrorMessage != test.message || len(e.Hops) != test.hops {
 				t.Errorf("audited %+v", e)
 			}
