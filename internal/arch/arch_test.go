@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/awswire":            {"internal/identity", "internal/sigv4"},
 	"internal/token":              {"internal/identity"},
 	"internal/token/issuer":       {"internal/identity"},
+	"internal/token/review":       {"internal/identity"},
 	"internal/issue":              {"internal/identity", "internal/audit"},
 	"internal/sts":                {"internal/identity", "internal/issue"},
 	"internal/chain":              {"internal/identity", "internal/issue"},
