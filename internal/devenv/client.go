@@ -25,6 +25,9 @@ const (
 	envSecret   = "AWS_SECRET_ACCESS_KEY"
 	envCluster  = "PODID_CLUSTER"
 	envAgentURL = "PODID_AGENT_URL"
+	// envConfigFile names the profiles of all accounts
+	// (https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html).
+	envConfigFile = "AWS_CONFIG_FILE"
 )
 
 // ErrNotRunning says that no development mode was found.

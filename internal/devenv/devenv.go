@@ -33,7 +33,8 @@ type Config struct {
 	DataDir string
 	// Listen is the address of the AWS APIs, AgentListen the agent's. "": a free port of 127.0.0.1.
 	Listen, AgentListen string
-	// EnvFile is written, for a shell to source, once everything is ready. "": none.
+	// EnvFile is written, for a shell to source, once everything is ready, and
+	// beside it EnvFile.profiles with a profile for each account. "": neither.
 	EnvFile string
 	// AWS has roles assumed at AWS itself, with the default credentials of the
 	// process, in place of the small AWS.
@@ -172,7 +173,7 @@ func (e *environment) start(ctx context.Context) error {
 		return err
 	}
 	if e.config.EnvFile != "" {
-		if err := replaceFile(e.config.EnvFile, []byte(shellExports(e.info.Env()))); err != nil {
+		if err := e.info.writeEnvFile(e.config.EnvFile); err != nil {
 			return fmt.Errorf("--env-file: %w", err)
 		}
 	}
@@ -206,6 +207,7 @@ func (e *environment) answering(ctx context.Context, url string, status int) err
 func shellExports(env []string) string {
 	var b strings.Builder
 	b.WriteString("# written by podid dev; source it: the AWS CLI, SDKs, Terraform and podid then use the small AWS\n")
+	b.WriteString("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN\n") // of another AWS
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))

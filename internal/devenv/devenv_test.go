@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
 	"github.com/podid/podid/internal/token/issuer"
 )
 
@@ -125,6 +127,15 @@ func TestEnvFile(t *testing.T) {
 		info.Administrator("444455556666").AccessKeyID, "40"}, " ")
 	if got := strings.TrimSpace(string(out)); got != want {
 		t.Errorf("sourced:\n%s\nwant:\n%s", got, want)
+	}
+	if stat, err := os.Stat(file + ".profiles"); err != nil || stat.Mode().Perm() != 0o600 {
+		t.Errorf("profiles: mode %v, %v: the file holds keys", stat.Mode(), err)
+	}
+	shared, err := awsconfig.LoadSharedConfigProfile(t.Context(), "444455556666", func(o *awsconfig.LoadSharedConfigOptions) {
+		o.ConfigFiles, o.CredentialsFiles = []string{file + ".profiles"}, []string{}
+	})
+	if err != nil || shared.Credentials.AccessKeyID != info.Administrator("444455556666").AccessKeyID || shared.Region != "us-west-2" || shared.BaseEndpoint != info.URL {
+		t.Errorf("profile of the other account: %v %s at %s, %v", shared.Credentials.AccessKeyID, shared.Region, shared.BaseEndpoint, err)
 	}
 }
 

@@ -3,6 +3,8 @@ package explain
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -112,11 +114,11 @@ func (w *walk) bucket(ctx context.Context, s *stage, a *ask, r *role, arn identi
 	return r.arn.AccountID
 }
 
-// accounts are those along the path, first first.
+// accounts are those along the path, the given one first.
 func (w *walk) accounts(first string) []string {
 	all := []string{first}
-	for _, r := range w.reader.roles {
-		if id := r.arn.AccountID; id != first && len(all) < 3 {
+	for _, arn := range slices.Sorted(maps.Keys(w.reader.roles)) {
+		if id := w.reader.roles[arn].arn.AccountID; !slices.Contains(all, id) {
 			all = append(all, id)
 		}
 	}

@@ -163,6 +163,9 @@ func (w *walk) assumption(ctx context.Context, s *stage, c *circumstances, princ
 // callerBears adds the policies of whoever makes the call.
 func (s *stage) callerBears(a *ask, caller *role, org *membership) {
 	a.identity, a.boundary, a.scp = caller.identity, caller.boundary, org.scp
+	if !slices.Contains(a.identity, caller.spare) {
+		a.identity = append(slices.Clone(a.identity), caller.spare)
+	}
 	if caller.permissionsUnseen != "" {
 		s.blind = append(s.blind, Unseen{"permissions of " + caller.noun(), caller.permissionsUnseen, "whether it is allowed to make the call"})
 		a.unseen, a.mayAllow = true, append(a.mayAllow, policy.Identity)

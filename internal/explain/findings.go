@@ -181,13 +181,10 @@ func (a *ask) statements(reasons []policy.Reason) []Statement {
 	return all
 }
 
-// shownValues leaves out what is random in the names of sessions.
+// shownValues leaves out names that hold what is random: of role sessions, where
+// the role is named too.
 func shownValues(values []string) []string {
-	out := slices.Clone(values)
-	for i := range out {
-		out[i] = strings.ReplaceAll(out[i], aSession, "UUID")
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return len(values) > 1 && strings.Contains(v, aSession) })
 }
 
 // unseen collects what no stage could see, each thing once.

@@ -25,20 +25,28 @@ type role struct {
 	trust    *document
 	identity []*document
 	boundary []*document
+	// spare is an inline policy that does not exist, for what is to be added.
+	spare *document
 
 	// Why the role itself (its trust policy, tags and boundary) or its
 	// permissions could not be read. "": they were.
 	unseen, permissionsUnseen string
 }
 
+// noun names it for people. Names are unique in an account, whatever the path
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
 func (r *role) noun() string {
+	kind := "role "
 	if r.isUser() {
-		return "user " + r.arn.String()
+		kind = "user "
 	}
-	return "role " + r.arn.String()
+	return kind + r.arn.RoleName() + " (" + r.arn.AccountID + ")"
 }
 
 func (r *role) isUser() bool { return len(r.arn.Resource) > 5 && r.arn.Resource[:5] == "user/" }
+
+// spareName is the name of inline policies that fixes make.
+const spareName = "podid-explain"
 
 // role reads a role by its ARN.
 func (r *reader) role(ctx context.Context, arn identity.ARN) *role {
@@ -46,6 +54,7 @@ func (r *reader) role(ctx context.Context, arn identity.ARN) *role {
 		return found
 	}
 	out := &role{arn: arn}
+	out.spare = &document{name: "inline policy " + spareName + " of " + out.noun(), kind: policy.Identity, place: inlinePlace{arn, spareName}}
 	r.roles[arn.String()] = out
 	access, err := r.account(ctx, arn.AccountID)
 	if err != nil {
@@ -139,6 +148,9 @@ func (r *reader) permissions(ctx context.Context, api principalAPI, out *role, b
 				return err
 			}
 			out.identity = append(out.identity, d)
+			if name == spareName {
+				out.spare = d
+			}
 		}
 		marker = next
 	}

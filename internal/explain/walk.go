@@ -32,8 +32,8 @@ func (w *walk) run(ctx context.Context) {
 		w.report.Steps = append(w.report.Steps, s.judge())
 	}
 	w.unseen(stages)
+	w.warn(a, stages)
 	w.mend(ctx, a, stages)
-	w.warn(ctx, a, stages)
 }
 
 // association finds the association to explain, and adds its step.
@@ -169,14 +169,12 @@ func (w *walk) webhook() {
 		pod = "POD"
 	}
 	w.report.Steps = append(w.report.Steps, Step{
-		Name: StepWebhook, Title: "What the webhook gives to new pods of the service account", Verdict: Allowed,
+		Name: StepWebhook, Title: "Webhook: what new pods of the service account get", Verdict: Allowed,
 		Facts: []Fact{
-			{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"},
-			{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token"},
-			{"volume eks-pod-identity-token", "a token of the service account with audience " + identity.Audience},
-			{"before it", "an IRSA annotation of the service account loses; AWS keys in the container's own environment win"},
-			{"not seen from here", "whether a pod has them: those made before the association do not, until they are made anew"},
-			{"to look", fmt.Sprintf("kubectl -n %s get pod %s -o jsonpath='{.spec.containers[*].env}'", w.question.Namespace, pod)},
+			{"environment", "AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, in every container"},
+			{"volume", "eks-pod-identity-token: a service account token for " + identity.Audience},
+			{"precedence", "an IRSA annotation of the service account loses; AWS keys in a container's own environment win"},
+			{"to check", fmt.Sprintf("kubectl -n %s get pod %s -o jsonpath='{.spec.containers[*].env[*].name}'; pods older than the association lack them", w.question.Namespace, pod)},
 		},
 	})
 }

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"github.com/podid/podid/internal/devenv"
+	"github.com/podid/podid/internal/explain"
+	"github.com/podid/podid/internal/identity"
+)
+
+// explaining is what the flags of podid explain say.
+type explaining struct {
+	question   explain.Question
+	profiles   map[string]string
+	firstHopAs string
+	live       string
+	output     string
+}
+
+func newExplain() *cobra.Command {
+	e := new(explaining)
+	cmd := &cobra.Command{
+		Use:   "explain -n NAMESPACE -s SERVICEACCOUNT [--action ACTION --resource ARN]",
+		Short: "Say why a pod gets its AWS credentials or not, and what to change",
+		Long: `Walk the path that the credentials of a service account take: the association, the webhook, each role
+assumption and, if asked for, what the pod then wants to do. Every step is judged by the policies as they
+are, on EKS, AWS or the small AWS, read with ordinary AWS credentials; every refusal comes with the
+smallest change that mends it, and the command that makes the change. Nothing is changed by explain itself.
+
+It reads each account with the credentials at hand if they are of that account, else with the profile that
+--profile names for it, or else with the profile that has the account's id for a name. It needs
+eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation, iam:Get* and iam:List* of roles and
+policies; and, to see service control policies, organizations:Describe* and organizations:List* in the
+management account. What it cannot read, it names.
+
+The exit status is 0 if all is allowed, 1 if something is refused, 2 if that cannot be known.`,
+		Example: `  podid explain -n default -s demo-app-sa
+  podid explain -n default -s demo-app-sa --action s3:GetObject --resource arn:aws:s3:::example-data-444455556666/hello.txt
+  podid explain -n default -s demo-app-sa --cluster prod --profile 444455556666=prod-data
+  podid explain -n default -s demo-app-sa --live token.jwt   # a token of the pod, or - for one of podid dev`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := e.run(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return printReport(cmd, e.output, report)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&e.question.Cluster, "cluster", os.Getenv("PODID_CLUSTER"), "cluster ($PODID_CLUSTER)")
+	f.StringVarP(&e.question.Namespace, "namespace", "n", "default", "namespace of the service account")
+	f.StringVarP(&e.question.ServiceAccount, "service-account", "s", "", "service account")
+	f.StringVar(&e.question.Pod, "pod", "", "name of the pod, for conditions on it (default: any)")
+	f.StringVar(&e.question.Action, "action", "", "what the pod then does, such as s3:GetObject; needs --resource")
+	f.StringVar(&e.question.Resource, "resource", "", "ARN that it does it to; '*' for actions that have none")
+	f.StringToStringVar(&e.profiles, "profile", nil, "profile to read an account with: ACCOUNT=PROFILE, may be repeated")
+	f.StringVar(&e.firstHopAs, "first-hop-as", "", "ARN of the IAM user or role that podid works with, off EKS (default: the service pods.eks.amazonaws.com)")
+	f.StringVar(&e.live, "live", "", "also try the chain, with the service account token in this file; - takes one of podid dev")
+	// The flag was added above, which is all that this call could complain of.
+	_ = cmd.MarkFlagRequired("service-account")
+	outputFlag(cmd, &e.output, "json")
+	return cmd
+}
+
+func (e *explaining) run(ctx context.Context) (*explain.Report, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	explainer, err := explain.New(explain.Config{AWS: cfg, Account: explain.Profiles(cfg, e.profiles), FirstHopAs: e.firstHopAs})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.token(ctx); err != nil {
+		return nil, err
+	}
+	return explainer.Explain(ctx, e.question)
+}
+
+// token finds the token to try the chain with.
+func (e *explaining) token(ctx context.Context) error {
+	q := &e.question
+	switch e.live {
+	case "":
+		return nil
+	case "-":
+		client, err := devenv.ClientFromEnv(os.Getenv)
+		if err != nil {
+			return err
+		}
+		minted, err := client.Token(ctx, devenv.Pod{Cluster: q.Cluster, Namespace: q.Namespace, ServiceAccount: q.ServiceAccount, Name: q.Pod})
+		if err != nil {
+			return err
+		}
+		q.Token, q.Pod, q.PodUID = identity.Secret(minted.Token), minted.PodName, minted.PodUID
+		return nil
+	}
+	text, err := os.ReadFile(e.live)
+	if err != nil {
+		return fmt.Errorf("--live: %w", err)
+	}
+	q.Token = identity.Secret(strings.TrimSpace(string(text)))
+	return nil
+}
+
+// printReport prints a report, and says by the exit status what it says.
+func printReport(cmd *cobra.Command, format string, report *explain.Report) error {
+	w := cmd.OutOrStdout()
+	f, isFile := w.(*os.File)
+	style := explain.Style{Color: isFile && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == ""}
+	if err := write(w, format, report, func() error { return explain.Print(w, report, style) }); err != nil {
+		return err
+	}
+	switch report.Verdict {
+	case explain.Allowed:
+		return nil
+	case explain.Refused:
+		return exitStatus(1)
+	}
+	return exitStatus(2)
+}

@@ -1,0 +1,50 @@
+package explain
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/podid/podid/internal/eksauth"
+)
+
+// tryLive has the EKS Auth API itself make the chain. It ends with the
+// credentials: what they may do is not tried.
+func (w *walk) tryLive(ctx context.Context) *Live {
+	predicted := Allowed
+	for _, s := range w.report.Steps {
+		if s.Name != StepAction {
+			predicted = worse(predicted, s.Verdict)
+		}
+	}
+	client, err := eksauth.NewClient(eksauth.ClientConfig{
+		Cluster: w.question.Cluster, Region: w.config.AWS.Region, Endpoint: aws.ToString(w.config.AWS.BaseEndpoint), Credentials: w.config.AWS.Credentials,
+	})
+	if err != nil {
+		return &Live{Verdict: Unknown, Answer: err.Error(), Text: "it could not be tried"}
+	}
+	grant, err := client.AssumeRoleForPodIdentity(ctx, w.question.Token)
+	if err == nil {
+		return compare(&Live{Verdict: Allowed, Answer: "the pod gets " + grant.Session.AssumedRoleARN}, predicted)
+	}
+	refusal, refused := errors.AsType[*eksauth.Error](err)
+	if !refused || refusal.Code != "AccessDeniedException" && refusal.Code != "ResourceNotFoundException" {
+		return &Live{Verdict: Unknown, Answer: err.Error(), Text: "this says nothing about the roles: is the token of this service account, and may these credentials call " +
+			"eks-auth:AssumeRoleForPodIdentity?"}
+	}
+	return compare(&Live{Verdict: Refused, Answer: refusal.Code + ": " + refusal.Message}, predicted)
+}
+
+func compare(l *Live, predicted Verdict) *Live {
+	switch {
+	case predicted == Unknown:
+		l.Agrees, l.Text = true, "the prediction was open"
+	case predicted == l.Verdict:
+		l.Agrees, l.Text = true, "as predicted"
+	default:
+		l.Text = "THE PREDICTION WAS WRONG: it said " + string(predicted) + ". Either something changed meanwhile or has not reached all of AWS yet, " +
+			"or podid judges it otherwise than AWS does: please report that"
+	}
+	return l
+}

@@ -1,0 +1,7 @@
+package explain
+
+import (
+	"github.com/podid/podid/internal/identity"
+)
+
+func (w *walk) warn(a identity.Association, stages []*stage) {}
