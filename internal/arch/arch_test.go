@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"internal/chain":              {"internal/identity", "internal/issue"},
 	"internal/association":        {"internal/identity", "internal/policy"},
 	"internal/association/sqlite": {"internal/identity", "internal/association"},
+	"internal/accesskey":          {"internal/identity", "internal/sigv4"},
 	"internal/eks":                {"internal/identity", "internal/association", "internal/awswire"},
 	"internal/eksauth":            {"internal/identity", "internal/issue", "internal/awswire"},
 	"internal/explain":            {"internal/identity", "internal/policy", "internal/issue", "internal/eksauth"},
