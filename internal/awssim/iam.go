@@ -70,6 +70,9 @@ func iamOperations() map[string]iamOperation {
 		"AddClientIDToOpenIDConnectProvider": (*iamCall).addClientID, "RemoveClientIDFromOpenIDConnectProvider": (*iamCall).removeClientID,
 		"UpdateOpenIDConnectProviderThumbprint": (*iamCall).updateThumbprint, "TagOpenIDConnectProvider": (*iamCall).tagProvider,
 		"UntagOpenIDConnectProvider": (*iamCall).untagProvider, "ListOpenIDConnectProviderTags": (*iamCall).listProviderTags,
+
+		"SimulatePrincipalPolicy": (*iamCall).simulatePrincipalPolicy, "SimulateCustomPolicy": (*iamCall).simulateCustomPolicy,
+		"GetContextKeysForPrincipalPolicy": (*iamCall).getContextKeysForPrincipalPolicy, "GetContextKeysForCustomPolicy": (*iamCall).getContextKeysForCustomPolicy,
 	}
 	for _, noun := range []string{"Role", "User"} {
 		for name, do := range principalOperations(noun) {

@@ -192,6 +192,56 @@ type providersResult struct {
 	List []wireProvider `xml:"OpenIDConnectProviderList>member"`
 }
 
+type wirePosition struct{ Line, Column int }
+
+type wireStatement struct {
+	SourcePolicyID   string `xml:"SourcePolicyId"`
+	SourcePolicyType string
+	StartPosition    wirePosition
+	EndPosition      wirePosition
+}
+
+type (
+	boundaryDetail      struct{ AllowedByPermissionsBoundary bool }
+	organizationsDetail struct{ AllowedByOrganizations bool }
+	// decisionDetails is a map as the Query protocol writes one.
+	decisionDetails []decisionDetail
+	decisionDetail  struct {
+		Key   string `xml:"key"`
+		Value string `xml:"value"`
+	}
+)
+
+type evaluationResult struct {
+	EvalActionName                    string
+	EvalResourceName                  string
+	EvalDecision                      string
+	MatchedStatements                 []wireStatement `xml:"MatchedStatements>member"`
+	MissingContextValues              []string        `xml:"MissingContextValues>member"`
+	OrganizationsDecisionDetail       *organizationsDetail
+	PermissionsBoundaryDecisionDetail *boundaryDetail
+	EvalDecisionDetails               decisionDetails  `xml:"EvalDecisionDetails>entry"`
+	ResourceSpecificResults           []resourceResult `xml:"ResourceSpecificResults>member"`
+}
+
+type resourceResult struct {
+	EvalResourceName                  string
+	EvalResourceDecision              string
+	MatchedStatements                 []wireStatement `xml:"MatchedStatements>member"`
+	MissingContextValues              []string        `xml:"MissingContextValues>member"`
+	EvalDecisionDetails               decisionDetails `xml:"EvalDecisionDetails>entry"`
+	PermissionsBoundaryDecisionDetail *boundaryDetail
+}
+
+type simulateResult struct {
+	EvaluationResults []evaluationResult `xml:"EvaluationResults>member"`
+	paging
+}
+
+type contextKeysResult struct {
+	ContextKeyNames []string `xml:"ContextKeyNames>member"`
+}
+
 // What the small AWS has none of, as empty lists.
 type (
 	instanceProfilesResult struct {
