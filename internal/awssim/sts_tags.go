@@ -1,16 +1,14 @@
 package awssim
 
 import (
-	"bytes"
-	"compress/flate"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/podid/podid/internal/awswire"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/policy"
 )
 
 // checkTags applies the rules that hold between tags
@@ -76,14 +74,6 @@ func (se *session) inherits() []identity.Tag {
 	return tags
 }
 
-// What fills the packed size, in compressed bytes. AWS publishes neither its
-// format nor its limit. With these, the six tags of EKS take a little more than
-// half, as AWS's samples show, and 2,048 characters of ordinary policy fit.
-const (
-	packedPolicies = 1024
-	packedTags     = 320
-)
-
 // packedSize returns how much of the room for session policies and tags is
 // taken, in percent; nil where there are none, inherited ones included.
 func (a *assumption) packedSize() (*int, error) {
@@ -96,37 +86,13 @@ func (a *assumption) packedSize() (*int, error) {
 	for _, t := range tags {
 		pairs = append(pairs, t.Key, t.Value)
 	}
-	percent := 0
-	for _, part := range []struct {
-		texts []string
-		room  int
-	}{{policies, packedPolicies}, {append(pairs, a.allTransitive()...), packedTags}} {
-		size, err := compressedSize(part.texts)
-		if err != nil {
-			return nil, err
-		}
-		percent += (size*100 + part.room - 1) / part.room
+	percent, err := policy.PackedSize(policies, append(pairs, a.allTransitive()...))
+	if err != nil {
+		return nil, err
 	}
 	if percent > 100 {
 		return nil, &awswire.Error{Code: "PackedPolicyTooLarge", Status: http.StatusBadRequest,
 			Message: fmt.Sprintf("Packed size of session policies and tags consumes %d%% of allotted space.", percent)}
 	}
 	return &percent, nil
-}
-
-func compressedSize(texts []string) (int, error) {
-	text := strings.Join(texts, "\x00")
-	if text == "" {
-		return 0, nil
-	}
-	var packed bytes.Buffer
-	z, err := flate.NewWriter(&packed, flate.BestCompression)
-	if err != nil {
-		return 0, fmt.Errorf("packed size: %w", err)
-	}
-	io.WriteString(z, text) // a bytes.Buffer takes every write
-	if err := z.Close(); err != nil {
-		return 0, fmt.Errorf("packed size: %w", err)
-	}
-	return packed.Len(), nil
 }
