@@ -3,8 +3,6 @@ package explain
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -84,7 +82,7 @@ func (w *walk) resource(ctx context.Context, s *stage, a *ask, r *role) (owner s
 func (w *walk) bucket(ctx context.Context, s *stage, a *ask, r *role, arn identity.ARN) (owner string) {
 	name, _, _ := strings.Cut(arn.Resource, "/")
 	reason := "no account at hand owns the bucket"
-	for _, account := range w.accounts(r.arn.AccountID) {
+	for _, account := range w.reader.accounts(r.arn.AccountID) {
 		access, err := w.reader.account(ctx, account)
 		if err != nil {
 			continue
@@ -112,15 +110,4 @@ func (w *walk) bucket(ctx context.Context, s *stage, a *ask, r *role, arn identi
 	a.unseen, a.mayAllow = true, append(a.mayAllow, policy.Resource)
 	s.blind = append(s.blind, Unseen{"policy of bucket " + name, reason, "whether it denies or, across accounts, allows it"})
 	return r.arn.AccountID
-}
-
-// accounts are those along the path, the given one first.
-func (w *walk) accounts(first string) []string {
-	all := []string{first}
-	for _, arn := range slices.Sorted(maps.Keys(w.reader.roles)) {
-		if id := w.reader.roles[arn].arn.AccountID; !slices.Contains(all, id) {
-			all = append(all, id)
-		}
-	}
-	return all
 }

@@ -21,9 +21,10 @@ type stage struct {
 	missing []*role
 	blind   []Unseen
 
-	hop    identity.Hop // of hops
-	caller *role        // nil: the service
-	role   *role        // that is assumed; or, of the action, that acts
+	hop       identity.Hop   // of hops
+	inherited []identity.Tag // of hop 2
+	caller    *role          // nil: the service
+	role      *role          // that is assumed; or, of the action, that acts
 }
 
 // aSession stands for the random end of session names.
@@ -38,10 +39,16 @@ func (w *walk) stages(ctx context.Context, a identity.Association) []*stage {
 	if subject.PodUID == "" {
 		subject.PodUID = anyPod
 	}
+	hops := issue.Chain(a, subject, aSession)
+	for _, hop := range hops { // all roles first: they say which accounts there are
+		if arn, err := identity.ParseRoleARN(hop.RoleARN); err == nil {
+			w.reader.role(ctx, arn)
+		}
+	}
 	var stages []*stage
 	var caller *role
 	var tags []identity.Tag
-	for i, hop := range issue.Chain(a, subject, aSession) {
+	for i, hop := range hops {
 		arn, err := identity.ParseRoleARN(hop.RoleARN)
 		if err != nil {
 			stages = append(stages, &stage{name: hopNames[i], title: hop.RoleARN, blind: []Unseen{{hop.RoleARN, err.Error(), "everything about it"}}})
@@ -52,8 +59,8 @@ func (w *walk) stages(ctx context.Context, a identity.Association) []*stage {
 			tags = hop.Tags
 			w.firstHop(ctx, s, a)
 		} else {
-			s.caller = caller
-			w.secondHop(ctx, s, tags)
+			s.caller, s.inherited = caller, tags
+			w.secondHop(ctx, s)
 		}
 		caller = s.role
 		stages = append(stages, s)
@@ -98,27 +105,27 @@ func (w *walk) firstHop(ctx context.Context, s *stage, a identity.Association) {
 	if len(s.hop.Tags) > 0 {
 		s.facts = append(s.facts, Fact{"session tags", keysOf(s.hop.Tags)})
 	}
-	w.assumption(ctx, s, c, principal, nil)
+	w.assumption(ctx, s, c, principal)
 }
 
 // secondHop is role chaining: one hour at most, whatever the role allows
 // (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
-func (w *walk) secondHop(ctx context.Context, s *stage, inherited []identity.Tag) {
+func (w *walk) secondHop(ctx context.Context, s *stage) {
 	c := w.circumstances(s.hop.Cluster.Region)
 	s.title = fmt.Sprintf("Hop 2: the Pod Identity role assumes the target role %s", s.role.arn)
-	c.sessionCalls(s.caller, s.hop.SessionName, inherited, w.reader.organization(ctx, s.caller.arn.AccountID))
+	c.sessionCalls(s.caller, s.hop.SessionName, s.inherited, w.reader.organization(ctx, s.caller.arn.AccountID))
 	s.facts = []Fact{{"external ID", s.hop.ExternalID}, {"session", lifetime(s.hop.Duration, "role chaining, whatever the role's MaxSessionDuration")}}
-	if len(inherited) > 0 {
-		s.facts = append(s.facts, Fact{"inherited tags", keysOf(inherited)})
+	if len(s.inherited) > 0 {
+		s.facts = append(s.facts, Fact{"inherited tags", keysOf(s.inherited)})
 	}
-	w.assumption(ctx, s, c, callerOf(s.caller, s.hop.SessionName), inherited)
+	w.assumption(ctx, s, c, callerOf(s.caller, s.hop.SessionName))
 }
 
 // assumption adds what a role assumption asks: sts:AssumeRole, and where tags
 // are sent or inherited, sts:TagSession too
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html).
-func (w *walk) assumption(ctx context.Context, s *stage, c *circumstances, principal policy.Principal, inherited []identity.Tag) {
-	tags := slices.Concat(inherited, s.hop.Tags)
+func (w *walk) assumption(ctx context.Context, s *stage, c *circumstances, principal policy.Principal) {
+	tags := slices.Concat(s.inherited, s.hop.Tags)
 	c.known.Set("sts:RoleSessionName", s.hop.SessionName)
 	if s.hop.ExternalID != "" {
 		c.known.Set("sts:ExternalId", s.hop.ExternalID)
@@ -134,7 +141,7 @@ func (w *walk) assumption(ctx context.Context, s *stage, c *circumstances, princ
 	c.known.Set("aws:ResourceAccount", s.role.arn.AccountID)
 	target := w.reader.organization(ctx, s.role.arn.AccountID)
 	c.organization("aws:ResourceOrgID", target)
-	c.tags("aws:ResourceTag/", overridden(s.role.tags, inherited))
+	c.tags("aws:ResourceTag/", overridden(s.role.tags, s.inherited))
 
 	bears := ask{open: c.isOpen, given: c.isGiven, rcp: target.rcp, resource: []*document{s.role.trust}}
 	if s.role.missing {

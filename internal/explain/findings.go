@@ -26,9 +26,11 @@ func (s *stage) judge() Step {
 		return step // what its policies would say is no question
 	}
 	for _, a := range s.asks {
-		f := s.finding(a, a.judge())
-		step.Verdict = worse(step.Verdict, f.Verdict)
-		step.Findings = append(step.Findings, f)
+		for _, out := range a.outcomes() {
+			f := s.finding(a, out)
+			step.Verdict = worse(step.Verdict, f.Verdict)
+			step.Findings = append(step.Findings, f)
+		}
 	}
 	return step
 }

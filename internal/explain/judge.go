@@ -51,6 +51,31 @@ func (a *ask) judge() outcome {
 	return out
 }
 
+// outcomes are all that stands in an ask's way: after each kind of policy that
+// does not allow it, it is judged again as if that kind did.
+func (a *ask) outcomes() []outcome {
+	all := []outcome{a.judge()}
+	rest := *a
+	for last := all[0]; last.verdict == Refused && last.decision.Verdict == policy.ImplicitDeny && len(all) < len(parts); {
+		switch last.decision.Stage {
+		case "trust policy", "resource policy", "identity policy":
+			rest.mayAllow = append(slices.Clone(rest.mayAllow), parts[last.decision.Stage]...)
+		case "permissions boundary":
+			rest.boundary = nil
+		case "session policy":
+			rest.session = nil
+		case "SCP":
+			rest.scp = nil
+		default:
+			return all
+		}
+		if last = rest.judge(); last.verdict == Refused {
+			all = append(all, last)
+		}
+	}
+	return all
+}
+
 // everything stands in for policies that were not seen.
 var everything = map[policy.Type]string{
 	policy.Identity: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,

@@ -29,36 +29,69 @@ func (r *reader) organization(ctx context.Context, account string) *membership {
 	}
 	m := &membership{}
 	r.orgs[account] = m
-	access, err := r.account(ctx, account)
+	orgID, management, err := r.organizationOf(ctx, account)
 	if err != nil {
 		m.unseen, m.idUnseen = err.Error(), true
 		return m
 	}
-	org, err := organizations.NewFromConfig(access.AWS).DescribeOrganization(ctx, &organizations.DescribeOrganizationInput{})
-	if isCode(err, "AWSOrganizationsNotInUseException") {
-		return m
-	}
-	if err != nil {
-		m.unseen, m.idUnseen = answered(err).Error(), true
-		return m
-	}
-	m.orgID = aws.ToString(org.Organization.Id)
-	management := aws.ToString(org.Organization.MasterAccountId)
-	if management == account {
+	m.orgID = orgID
+	if orgID == "" || management == account {
 		return m // exempt (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html)
 	}
-	err = r.controls(ctx, access.AWS, m, account, management) // it may be a delegated administrator
-	if err != nil {
+	for _, reader := range []string{account, management} { // the account itself may be a delegated administrator
 		m.scp, m.rcp = nil, nil
-		if access, err = r.account(ctx, management); err == nil {
+		var access Access
+		if access, err = r.account(ctx, reader); err == nil {
 			err = r.controls(ctx, access.AWS, m, account, management)
 		}
+		if err == nil {
+			return m
+		}
+	}
+	m.scp, m.rcp = nil, nil
+	m.unseen = fmt.Sprintf("as its management account %s: %v", management, err)
+	return m
+}
+
+// organizationOf returns the organization that an account is in, "" for none.
+// Where the account itself may not ask, another along the path may know the
+// management account, and that tells whether both are in the same.
+func (r *reader) organizationOf(ctx context.Context, account string) (id, management string, err error) {
+	id, management, err = r.describe(ctx, account)
+	if err == nil {
+		return id, management, nil
+	}
+	for _, other := range r.accounts(account)[1:] {
+		otherID, itsManagement, otherErr := r.describe(ctx, other)
+		if otherErr != nil || otherID == "" {
+			continue
+		}
+		access, otherErr := r.account(ctx, itsManagement)
+		if otherErr != nil {
+			continue
+		}
+		_, otherErr = organizations.NewFromConfig(access.AWS).ListParents(ctx, &organizations.ListParentsInput{ChildId: &account})
+		if otherErr == nil {
+			return otherID, itsManagement, nil
+		}
+	}
+	return "", "", err
+}
+
+// describe asks as an account for its organization.
+func (r *reader) describe(ctx context.Context, account string) (id, management string, err error) {
+	access, err := r.account(ctx, account)
+	if err != nil {
+		return "", "", err
+	}
+	out, err := organizations.NewFromConfig(access.AWS).DescribeOrganization(ctx, &organizations.DescribeOrganizationInput{})
+	if isCode(err, "AWSOrganizationsNotInUseException") {
+		return "", "", nil
 	}
 	if err != nil {
-		m.unseen = fmt.Sprintf("management account %s: %v", management, err)
-		m.scp, m.rcp = nil, nil
+		return "", "", answered(err)
 	}
-	return m
+	return aws.ToString(out.Organization.Id), aws.ToString(out.Organization.MasterAccountId), nil
 }
 
 // maxLevels bounds the way up to the root: five units, the root and the account.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -51,6 +53,17 @@ func (r *reader) account(ctx context.Context, id string) (Access, error) {
 	}
 	r.access[id] = found
 	return found.Access, found.err
+}
+
+// accounts are those along the path, the given one first.
+func (r *reader) accounts(first string) []string {
+	all := []string{first}
+	for _, arn := range slices.Sorted(maps.Keys(r.roles)) {
+		if id := r.roles[arn].arn.AccountID; !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // cli returns how commands for an account are written.
