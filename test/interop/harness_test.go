@@ -32,6 +32,15 @@ func require(t *testing.T, client string, present bool, missing string) {
 // until the test ends.
 func start(t *testing.T) *devenv.Info {
 	t.Helper()
+	info, _ := startWithProfiles(t)
+	return info
+}
+
+// startWithProfiles also returns the setting of the AWS CLI's profiles, one for
+// each account.
+func startWithProfiles(t *testing.T) (info *devenv.Info, setting string) {
+	t.Helper()
+	envFile := filepath.Join(t.TempDir(), "podid.env")
 	world, err := devenv.DefaultWorld()
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +50,7 @@ func start(t *testing.T) *devenv.Info {
 	ready := make(chan *devenv.Info, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- devenv.Run(ctx, devenv.Config{World: world, Ready: func(i *devenv.Info) error { ready <- i; return nil }})
+		done <- devenv.Run(ctx, devenv.Config{World: world, EnvFile: envFile, Ready: func(i *devenv.Info) error { ready <- i; return nil }})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -51,11 +60,11 @@ func start(t *testing.T) *devenv.Info {
 	})
 	select {
 	case info := <-ready:
-		return info
+		return info, "AWS_CONFIG_FILE=" + envFile + ".profiles"
 	case err := <-done:
 		done <- err
 		t.Fatalf("development mode did not start: %v", err)
-		return nil
+		return nil, ""
 	}
 }
 
@@ -86,6 +95,14 @@ func newShell(t *testing.T, env []string) *shell {
 		}
 	}
 	return &shell{t: t, env: append(base, env...), dir: home}
+}
+
+// write makes a file in the shell's folder.
+func (s *shell) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // try runs a command and returns what it printed.

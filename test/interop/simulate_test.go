@@ -13,6 +13,9 @@ func TestAWSCLISimulates(t *testing.T) {
 	require(t, "aws", err == nil, "no aws on the PATH")
 	s := newShell(t, start(t).Env())
 	const text = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a"}}}]}`
+	tag := func(key, value string) string {
+		return "ContextKeyName=aws:RequestTag/" + key + ",ContextKeyValues=" + value + ",ContextKeyType=string"
+	}
 	for name, c := range map[string]struct {
 		want string
 		args []string
@@ -25,7 +28,8 @@ func TestAWSCLISimulates(t *testing.T) {
 			"--context-entries", "ContextKeyName=aws:PrincipalTag/team,ContextKeyValues=a,ContextKeyType=string",
 			"--query", "EvaluationResults[].MatchedStatements[].[SourcePolicyId,StartPosition.Line,StartPosition.Column]"}},
 		"a role": {"allowed\timplicitDeny", []string{"simulate-principal-policy", "--policy-source-arn", roleARN, "--action-names", "sts:AssumeRole", "s3:PutObject",
-			"--resource-arns", targetARN, "--context-entries", "ContextKeyName=sts:ExternalId,ContextKeyValues=" + external + ",ContextKeyType=string",
+			"--resource-arns", targetARN, "--context-entries", tag("eks-cluster-arn", "arn:aws:eks:us-west-2:111122223333:cluster/example-cluster"),
+			tag("kubernetes-namespace", "default"), tag("kubernetes-service-account", "demo-app-sa"),
 			"--query", "EvaluationResults[].EvalDecision"}},
 		"the service": {"allowed", []string{"simulate-principal-policy", "--policy-source-arn", roleARN, "--caller-arn", "pods.eks.amazonaws.com",
 			"--action-names", "sts:AssumeRole", "--resource-arns", roleARN, "--query", "EvaluationResults[].EvalDecision"}},
