@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command podid-agent runs on every node and gives its pods AWS credentials,
 // in the place of eks-pod-identity-agent.
 package main
@@ -19,9 +21,15 @@ import (
 var version string
 
 const usage = `usage: podid-agent server --cluster-name NAME [flags]
+       podid-agent link [flags]
+       podid-agent init [flags]
        podid-agent version
 
-podid-agent server --help lists the flags
+server answers the pods of the node
+link   keeps the addresses that pods ask at on the node, until it is ended
+init   puts these addresses on the node, and leaves them there
+
+podid-agent COMMAND --help lists the flags
 `
 
 func main() {
@@ -37,30 +45,36 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		io.WriteString(stderr, usage)
 		return 2
 	}
-	switch args[0] {
-	case "server":
-		o, err := parseOptions(args[1:], stderr)
-		switch {
-		case errors.Is(err, flag.ErrHelp):
-			return 0
-		case err != nil:
-			fmt.Fprintf(stderr, "podid-agent: %v\n", err)
-			return 2
-		}
-		if err := serve(ctx, o, stderr); err != nil {
-			fmt.Fprintf(stderr, "podid-agent: %v\n", err)
-			return 1
-		}
-		return 0
-	case "version", "--version":
+	command := commands[args[0]]
+	switch {
+	case args[0] == "version" || args[0] == "--version":
 		fmt.Fprintf(stdout, "podid-agent %s %s %s/%s\n", versionOrModule(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
-	case "help", "--help", "-h":
+	case args[0] == "help" || args[0] == "--help" || args[0] == "-h":
 		io.WriteString(stdout, usage)
 		return 0
+	case command == nil:
+		fmt.Fprintf(stderr, "podid-agent: no command %q\n%s", args[0], usage)
+		return 2
 	}
-	fmt.Fprintf(stderr, "podid-agent: no command %q\n%s", args[0], usage)
-	return 2
+	err := command(ctx, args[1:], stderr)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, new(misuse)):
+		fmt.Fprintf(stderr, "podid-agent: %v\n", err)
+		return 2
+	}
+	fmt.Fprintf(stderr, "podid-agent: %v\n", err)
+	return 1
+}
+
+// commands run until they are done or ctx ends, and write to stderr alone.
+var commands = map[string]func(ctx context.Context, args []string, stderr io.Writer) error{
+	"server":     serve,
+	"link":       keepLink,
+	"init":       makeLink,
+	"initialize": makeLink, // as eks-pod-identity-agent calls it
 }
 
 func versionOrModule() string {

@@ -6,11 +6,9 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,11 +35,21 @@ type Config struct {
 	Listeners []net.Listener
 	// Upstream has the credentials.
 	Upstream Upstream
+	// Reach returns nil when the upstream answers anything at all; the agent
+	// looks with it for an upstream that does not. Nil: it is not looked for.
+	Reach func(context.Context) error
+	// Callers are the networks that pods ask from. Connections from elsewhere
+	// are closed, but for the node's own. Empty: whoever can connect may.
+	Callers []netip.Prefix
 	// MaxEntries bounds, each on its own, the tokens whose credentials are
-	// kept, those whose refusal is, and those for which a fetch is under way. 0: 2,000.
+	// kept, those whose refusal is, and those for which a fetch waits. 0: 2,000.
 	MaxEntries int
-	// MaxInFlight bounds the calls to Upstream at any time. 0: 100.
+	// MaxInFlight bounds the calls to Upstream at any time. One address of a pod
+	// gets three quarters of them at most. 0: 160.
 	MaxInFlight int
+	// RenewAfter is when credentials are renewed at the latest; at three quarters
+	// of their life they are at any rate. 0: 3 h.
+	RenewAfter time.Duration
 	// FetchTimeout bounds one fetch, its wait for a turn included. 0: 5 s.
 	FetchTimeout time.Duration
 	// Logger takes one line for each call to Upstream. Nil: nowhere.
@@ -50,24 +58,22 @@ type Config struct {
 
 // Agent answers pods.
 type Agent struct {
-	listeners []net.Listener
-	addresses addresses
-	server    *httpd.Server
-	cache     *cache
-	serving   atomic.Bool
-	logger    *slog.Logger
+	listeners   []net.Listener
+	addresses   addresses
+	connections *connections
+	server      *httpd.Server
+	cache       *cache
+	reach       func(context.Context) error
+	serving     atomic.Bool
+	logger      *slog.Logger
 }
-
-// maxConnections bounds the pods' connections, so that one that opens them
-// without end costs the node some 40 MB and not all it has.
-const maxConnections = 4096
 
 // New checks c. It starts nothing.
 func New(c Config) (*Agent, error) {
 	switch {
 	case c.Upstream == nil:
 		return nil, errors.New("agent: no upstream")
-	case c.MaxEntries < 0, c.MaxInFlight < 0, c.FetchTimeout < 0:
+	case c.MaxEntries < 0, c.MaxInFlight < 0, c.FetchTimeout < 0, c.RenewAfter < 0:
 		return nil, errors.New("agent: a negative bound")
 	}
 	addresses, err := addressesOf(c.Listeners)
@@ -78,15 +84,24 @@ func New(c Config) (*Agent, error) {
 		c.MaxEntries = 2000
 	}
 	if c.MaxInFlight == 0 {
-		c.MaxInFlight = 100
+		c.MaxInFlight = 160
 	}
 	if c.FetchTimeout == 0 {
 		c.FetchTimeout = 5 * time.Second
 	}
+	if c.RenewAfter == 0 {
+		c.RenewAfter = 3 * time.Hour
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Agent{listeners: c.Listeners, addresses: addresses, cache: newCache(c), logger: c.Logger}
+	a := &Agent{
+		addresses: addresses, cache: newCache(c), reach: c.Reach, logger: c.Logger,
+		connections: &connections{callers: c.Callers, from: map[netip.Addr]int{}},
+	}
+	for _, l := range c.Listeners {
+		a.listeners = append(a.listeners, countedListener{l, a.connections})
+	}
 	a.server, err = httpd.New(httpd.Config{
 		Handler:        a.handler(),
 		Logger:         c.Logger,
@@ -107,6 +122,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.server.Run(ctx, a.listeners...) })
 	group.Go(func() error { a.cache.keepFresh(ctx); return nil })
+	if a.reach != nil {
+		group.Go(func() error { a.cache.contact.lookFor(ctx, a.reach); return nil })
+	}
 	a.serving.Store(true)
 	defer a.serving.Store(false)
 	return group.Wait()
@@ -115,65 +133,3 @@ func (a *Agent) Run(ctx context.Context) error {
 // Ready tells whether the agent is serving. Whether the upstream answers does
 // not count: pods whose credentials are cached need the agent all the same.
 func (a *Agent) Ready() bool { return a.serving.Load() }
-
-// Stats counts, since the agent was made.
-type Stats struct {
-	Hits       uint64 // requests answered from the cache
-	Misses     uint64 // requests that waited for the upstream
-	Remembered uint64 // requests that would have, had the upstream not just refused or failed
-	Stale      uint64 // of the last two, those given credentials that end soon, for want of better
-	Fetches    uint64 // calls to the upstream for requests that waited
-	Renewals   uint64 // calls to the upstream ahead of need
-	Failures   uint64 // of all these calls, those without credentials
-	Entries    int    // credentials in the cache now
-}
-
-// Stats returns the counters.
-func (a *Agent) Stats() Stats { return a.cache.stats() }
-
-// addresses are the IP addresses that the agent is asked at.
-type addresses []netip.Addr
-
-// awsIPv6 holds the addresses of AWS's link-local services on IPv6 nodes
-// (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
-var awsIPv6 = netip.MustParsePrefix("fd00:ec2::/32")
-
-func addressesOf(listeners []net.Listener) (addresses, error) {
-	if len(listeners) == 0 {
-		return nil, errors.New("agent: nothing to listen on")
-	}
-	var all addresses
-	for _, listener := range listeners {
-		tcp, ok := listener.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, fmt.Errorf("agent: %s is not a TCP address", listener.Addr())
-		}
-		address := tcp.AddrPort().Addr().Unmap()
-		if !address.IsLoopback() && !address.IsLinkLocalUnicast() && !awsIPv6.Contains(address) {
-			return nil, fmt.Errorf("agent: %s can be reached from outside the node: want a loopback or link-local address", address)
-		}
-		all = append(all, address.WithZone(""))
-	}
-	return all, nil
-}
-
-// named tells whether host, the value of a Host header, is one of the
-// addresses, with or without a port. Names never are: anybody can have one that
-// points here (DNS rebinding).
-func (all addresses) named(host string) bool {
-	address, ok := hostAddress(host)
-	return ok && slices.Contains(all, address)
-}
-
-// hostAddress reads "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]" and "[2001:db8::1]:80".
-func hostAddress(host string) (address netip.Addr, ok bool) {
-	if n := len(host); n > 1 && host[0] == '[' && host[n-1] == ']' {
-		address, err := netip.ParseAddr(host[1 : n-1])
-		return address, err == nil && address.Is6()
-	}
-	if withPort, err := netip.ParseAddrPort(host); err == nil {
-		return withPort.Addr(), true
-	}
-	address, err := netip.ParseAddr(host)
-	return address, err == nil && address.Is4()
-}

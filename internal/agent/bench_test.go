@@ -19,7 +19,7 @@ import (
 
 // Tokens and session tokens of the sizes that Kubernetes and STS make.
 var (
-	longToken = jwt(`{"exp":9999999999,"pad":"` + strings.Repeat("x", 700) + `"}`)
+	longToken = jwt(`{"exp":9999999999,"aud":"pods.eks.amazonaws.com","pad":"` + strings.Repeat("x", 700) + `"}`)
 	longGrant = func() *eksauthGrant {
 		g := grant("ASIAEXAMPLE", time.Now().Add(24*time.Hour))
 		g.Session.Credentials.SessionToken = identity.Secret(strings.Repeat("x", 1000))

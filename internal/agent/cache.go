@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/podid/podid/internal/identity"
@@ -38,9 +37,8 @@ const (
 type cache struct {
 	upstream     Upstream
 	fetchTimeout time.Duration
-	maxFlights   int
+	renewAfter   time.Duration
 	maxRenewals  int
-	turns        chan struct{} // held during a call to the upstream
 	logger       *slog.Logger
 
 	ctx     context.Context // of the fetches, which outlive the requests that start them
@@ -49,37 +47,60 @@ type cache struct {
 
 	mu       sync.Mutex
 	closed   bool
-	answers  *lru[*answer]
+	accepted *lru[*accepted]
+	pods     map[podKey]*pod
 	refusals *lru[*refusal] // apart, so that bad tokens push out nobody's credentials
 	flights  map[tokenHash]*flight
+	turns    *turns
 	renewals int // flights begun as renewals
 
-	hits, stale, misses, remembered, fetched, renewed, failures atomic.Uint64
+	contact contact
+	counters
+}
+
+// accepted is a token that the upstream has accepted.
+type accepted struct {
+	validity
+	pod *pod
+}
+
+// pod is what one pod has, whichever of its tokens it shows. Its fields are
+// guarded by the cache's lock.
+type pod struct {
+	key    podKey
+	name   string
+	tokens int     // accepted ones in the cache
+	answer *answer // nil: void
+	// The token that lasts longest renews the answer.
+	token  identity.Secret
+	claims claims
 }
 
 func newCache(c Config) *cache {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &cache{
+	made := &cache{
 		upstream:     c.Upstream,
 		fetchTimeout: c.FetchTimeout,
-		maxFlights:   c.MaxEntries,
+		renewAfter:   c.RenewAfter,
 		maxRenewals:  max(c.MaxInFlight/4, 1), // pods without credentials come first
-		turns:        make(chan struct{}, c.MaxInFlight),
 		logger:       c.Logger,
 		ctx:          ctx,
 		cancel:       cancel,
-		answers:      newLRU[*answer](c.MaxEntries),
-		refusals:     newLRU[*refusal](c.MaxEntries),
+		pods:         make(map[podKey]*pod),
+		refusals:     newLRU[*refusal](c.MaxEntries, nil),
 		flights:      make(map[tokenHash]*flight),
+		turns:        newTurns(c.MaxInFlight, c.MaxEntries),
 	}
+	made.accepted = newLRU(c.MaxEntries, made.leaveLocked)
+	return made
 }
 
 // get returns credentials for token, from memory if it can, and waits for them
-// no longer than ctx.
-func (c *cache) get(ctx context.Context, token string) (*answer, *refusal) {
+// no longer than ctx. from is the address and port that asks.
+func (c *cache) get(ctx context.Context, token, from string) (*body, *refusal) {
 	key := hashOf(token)
 	now := time.Now()
-	have, state := c.recall(key, now)
+	have, a, state := c.recall(key, now)
 	if have == nil {
 		claims, err := parseClaims(token)
 		if err != nil {
@@ -88,38 +109,73 @@ func (c *cache) get(ctx context.Context, token string) (*answer, *refusal) {
 		if err := claims.check(now); err != nil {
 			return nil, badClaims(err)
 		}
-		return c.fetch(ctx, key, identity.Secret(token), claims)
+		return c.wait(ctx, ask{key, identity.Secret(token), claims, sourceOf(from)})
 	}
-	if err := have.claims.check(now); err != nil {
+	if err := a.check(now); err != nil {
 		return nil, badClaims(err)
 	}
 	switch state {
 	case ageing:
-		c.renew(key, have)
+		c.renew(a.pod)
 	case low:
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		better, refused := c.fetch(ctx, key, have.token, have.claims)
-		if better != nil || refused.final {
-			return better, refused
+		claims, err := parseClaims(token)
+		if err != nil { // it was parsed when it was accepted
+			return nil, unparsable(err)
+		}
+		better, refused := c.fetch(ctx, ask{key, identity.Secret(token), claims, sourceOf(from)})
+		switch {
+		case better != nil:
+			return better.body(now), nil
+		case refused.final:
+			return nil, refused
 		}
 		c.stale.Add(1)
-		return have, nil
+		return have.body(now), nil
 	}
 	c.hits.Add(1)
-	return have, nil
+	return have.body(now), nil
 }
 
-// recall returns the answer kept under key, if it is still good for anything.
-func (c *cache) recall(key tokenHash, now time.Time) (*answer, freshness) {
+// recall returns the answer for the token of that hash, if it is still good for
+// anything, and what is known of the token.
+func (c *cache) recall(key tokenHash, now time.Time) (*answer, *accepted, freshness) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, ok := c.answers.get(key)
-	if !ok || !now.Before(have.expires) {
-		return nil, low
+	a, ok := c.accepted.get(key)
+	if !ok || a.pod.answer == nil || !now.Before(a.pod.answer.expires) {
+		return nil, nil, low
 	}
+	have := a.pod.answer
 	have.handedOut = true
-	return have, have.freshness(now)
+	return have, a, have.freshness(now)
+}
+
+// acceptLocked keeps what the upstream gave for a token, for all tokens of its
+// pod that it has accepted.
+func (c *cache) acceptLocked(q ask, answer *answer) {
+	p := c.pods[q.claims.pod]
+	if p == nil {
+		p = &pod{key: q.claims.pod, name: q.claims.podName}
+		c.pods[p.key] = p
+	}
+	p.answer = answer
+	if !q.claims.expires.Before(p.claims.expires) {
+		p.token, p.claims = q.token, q.claims
+	}
+	if a, ok := c.accepted.get(q.key); ok && a.pod == p {
+		return
+	}
+	p.tokens++
+	c.accepted.put(q.key, &accepted{q.claims.validity, p})
+}
+
+// leaveLocked is told of each token that leaves the cache.
+func (c *cache) leaveLocked(a *accepted) {
+	if a.pod.tokens--; a.pod.tokens == 0 {
+		delete(c.pods, a.pod.key)
+	}
 }
 
 // keepFresh renews what is due and drops what has expired, until ctx ends.
@@ -141,12 +197,14 @@ func (c *cache) keepFresh(ctx context.Context) {
 func (c *cache) sweep(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key, a := range c.answers.all() {
-		switch {
-		case !now.Before(a.expires), a.claims.check(now) != nil:
-			c.answers.remove(key)
-		case a.handedOut && !now.Before(a.renewAt):
-			c.joinLocked(key, a.token, a.claims, true, now)
+	for key, a := range c.accepted.all() {
+		if a.pod.answer == nil || !now.Before(a.pod.answer.expires) || a.check(now) != nil {
+			c.accepted.remove(key)
+		}
+	}
+	for _, p := range c.pods {
+		if p.answer.handedOut && !now.Before(p.answer.renewAt) && p.claims.check(now) == nil {
+			c.renewLocked(p, now)
 		}
 	}
 	for key, r := range c.refusals.all() {
@@ -163,14 +221,4 @@ func (c *cache) close() {
 	c.mu.Unlock()
 	c.cancel()
 	c.fetches.Wait()
-}
-
-func (c *cache) stats() Stats {
-	c.mu.Lock()
-	entries := len(c.answers.entries)
-	c.mu.Unlock()
-	return Stats{
-		Hits: c.hits.Load(), Stale: c.stale.Load(), Misses: c.misses.Load(), Remembered: c.remembered.Load(),
-		Fetches: c.fetched.Load(), Renewals: c.renewed.Load(), Failures: c.failures.Load(), Entries: entries,
-	}
 }

@@ -4,8 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/podid/podid/internal/identity"
 )
 
 // maxToken bounds tokens, in bytes. Kubernetes' own have about 1,200.
@@ -15,22 +18,53 @@ const maxToken = 16 << 10
 // verified: that is the upstream's part. The agent looks only in order not to
 // send what cannot be good, and to know when what was good ceases to be.
 type claims struct {
-	expires   time.Time
+	validity
+	audience []string
+	pod      podKey
+	podName  string
+}
+
+// validity is the time in which a token is good.
+type validity struct {
 	notBefore time.Time // zero: the token does not say
-	pod       string    // NAMESPACE/NAME, for the log
+	expires   time.Time
+}
+
+// podKey is one pod of one cluster. What the upstream gave for a token may be
+// given for another token of the same pod, once it has accepted that one too.
+type podKey struct {
+	issuer, namespace, serviceAccount, podUID string
+	token                                     tokenHash // of a token that is bound to no pod, which shares with none
 }
 
 // wireClaims is the payload of a service account token
 // (https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims).
 type wireClaims struct {
-	Expires    *float64 `json:"exp"`
-	NotBefore  *float64 `json:"nbf"`
+	Issuer     string    `json:"iss"`
+	Audience   audiences `json:"aud"`
+	Expires    *float64  `json:"exp"`
+	NotBefore  *float64  `json:"nbf"`
 	Kubernetes struct {
-		Namespace string `json:"namespace"`
-		Pod       struct {
+		Namespace      string `json:"namespace"`
+		ServiceAccount struct {
 			Name string `json:"name"`
+		} `json:"serviceaccount"`
+		Pod struct {
+			Name string `json:"name"`
+			UID  string `json:"uid"`
 		} `json:"pod"`
 	} `json:"kubernetes.io"`
+}
+
+// audiences are one string or a list of them (RFC 7519 section 4.1.3).
+type audiences []string
+
+func (a *audiences) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		*a = make(audiences, 1)
+		return json.Unmarshal(text, &(*a)[0])
+	}
+	return json.Unmarshal(text, (*[]string)(a))
 }
 
 var errTooLong = errors.New("token is too long")
@@ -59,7 +93,15 @@ func parseClaims(token string) (claims, error) {
 	if w.Expires == nil {
 		return claims{}, errors.New("token does not say when it expires")
 	}
-	c := claims{pod: clip(w.Kubernetes.Namespace) + "/" + clip(w.Kubernetes.Pod.Name)}
+	k := w.Kubernetes
+	c := claims{
+		audience: w.Audience,
+		pod:      podKey{issuer: w.Issuer, namespace: k.Namespace, serviceAccount: k.ServiceAccount.Name, podUID: k.Pod.UID},
+		podName:  k.Pod.Name,
+	}
+	if k.Pod.UID == "" {
+		c.pod.token = hashOf(token)
+	}
 	var ok bool
 	if c.expires, ok = numericDate(*w.Expires); !ok {
 		return claims{}, errors.New("token expires at no time there is")
@@ -90,19 +132,30 @@ func numericDate(seconds float64) (time.Time, bool) {
 	return time.Unix(int64(seconds), 0), true
 }
 
-// clip keeps names in the log to what Kubernetes allows: 253 bytes.
-func clip(name string) string { return name[:min(len(name), 253)] }
+// claimed names the pod for the log: NAMESPACE/NAME, each no longer than
+// Kubernetes allows.
+func (c claims) claimed() string {
+	clip := func(name string) string { return name[:min(len(name), 253)] }
+	return clip(c.pod.namespace) + "/" + clip(c.podName)
+}
+
+// check says what makes the token no good at the given time.
+func (c claims) check(now time.Time) error {
+	if !slices.Contains(c.audience, identity.Audience) {
+		return errors.New("token is not for the audience " + identity.Audience)
+	}
+	return c.validity.check(now)
+}
 
 // leeway is how far a pod's token may lie in the future. The node's clock and
 // the API server's are never quite the same, and the upstream checks with its own.
 const leeway = time.Minute
 
-// check says what makes the token no good at the given time.
-func (c claims) check(now time.Time) error {
+func (v validity) check(now time.Time) error {
 	switch {
-	case !now.Before(c.expires):
+	case !now.Before(v.expires):
 		return errors.New("token is expired")
-	case now.Add(leeway).Before(c.notBefore):
+	case now.Add(leeway).Before(v.notBefore):
 		return errors.New("token is not valid yet")
 	}
 	return nil

@@ -34,10 +34,10 @@ func FuzzClaims(f *testing.F) {
 		if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " =\n+/") {
 			t.Errorf("accepted %q", token)
 		}
-		if c.expires.Unix() < 0 || c.expires.Year() > 9999 || len(c.pod) > 507 {
+		if c.expires.Unix() < 0 || c.expires.Year() > 9999 || len(c.claimed()) > 507 {
 			t.Errorf("claims %+v", c)
 		}
-		if c.check(c.expires) == nil || c.check(c.expires.Add(time.Second)) == nil {
+		if c.validity.check(c.expires) == nil || c.validity.check(c.expires.Add(time.Second)) == nil {
 			t.Errorf("good after its end: %+v", c)
 		}
 	})

@@ -2,134 +2,246 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
 )
 
-// flight is one fetch under way, for all who wait for it.
+// hold is how long a pod is kept waiting while the upstream has never been
+// reached, as on a node that has just started: a little less than the
+// JavaScript SDK waits for an answer, so that it gets one.
+const hold = 900 * time.Millisecond
+
+// holdAgain is how soon a fetch that failed then is tried again.
+const holdAgain = 100 * time.Millisecond
+
+// maxTries is how often something is fetched that is revoked on the way each time.
+const maxTries = 3
+
+// ask is a token for which credentials are wanted, and who brought it.
+type ask struct {
+	key    tokenHash
+	token  identity.Secret
+	claims claims
+	source netip.Addr // zero: the agent itself
+}
+
+// sourceOf is the address of "192.0.2.1:1234"; zero, if it is none.
+func sourceOf(remote string) netip.Addr {
+	at, _ := netip.ParseAddrPort(remote)
+	return at.Addr().Unmap()
+}
+
+// flight is one fetch, waiting for its turn or under way, for all who wait for it.
 type flight struct {
-	wanted bool // a pod waits for it; guarded by cache.mu
+	ask
+	renews  *pod // nil: it was begun for a pod that waits
+	began   time.Time
+	wanted  bool              // a pod waits for it; guarded by cache.mu
+	forgets []func(Held) bool // what was revoked since it began; guarded by cache.mu
 
 	done    chan struct{} // closed when one of these is set
 	answer  *answer
 	refused *refusal
 }
 
+// wait is fetch for a pod that has nothing yet.
+func (c *cache) wait(ctx context.Context, q ask) (*body, *refusal) {
+	end := time.Now().Add(hold)
+	for {
+		got, refused := c.fetch(ctx, q)
+		if got != nil {
+			return got.body(time.Now()), nil
+		}
+		again := refused.until
+		if !refused.away || again.After(end) || c.contact.health().Reached {
+			return nil, refused
+		}
+		select {
+		case <-time.After(time.Until(again)):
+		case <-ctx.Done():
+			return nil, overdue()
+		}
+	}
+}
+
 // fetch waits for new credentials, as long as ctx lasts. The fetch itself goes
 // on without whoever leaves: others wait for it, and an SDK that gave up will
 // be back.
-func (c *cache) fetch(ctx context.Context, key tokenHash, token identity.Secret, claims claims) (*answer, *refusal) {
+func (c *cache) fetch(ctx context.Context, q ask) (*answer, *refusal) {
+	now := time.Now()
 	c.mu.Lock()
-	have, f, refused := c.joinLocked(key, token, claims, false, time.Now())
+	have, f, refused := c.joinLocked(q, now)
 	c.mu.Unlock()
 	if f == nil {
 		return have, refused
 	}
 	c.misses.Add(1)
+	enough := time.NewTimer(2 * c.fetchTimeout) // a turn may not come
+	defer enough.Stop()
 	select {
 	case <-f.done:
 		return f.answer, f.refused
+	case <-enough.C:
 	case <-ctx.Done():
-		return nil, overdue()
 	}
+	return nil, overdue()
 }
 
-// renew has a fetched in the background, unless that was just tried.
-func (c *cache) renew(key tokenHash, a *answer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.joinLocked(key, a.token, a.claims, true, time.Now())
-}
-
-// joinLocked returns the flight that fetches for key, begun now if need be; or,
+// joinLocked returns the flight that fetches for q, begun now if need be; or,
 // where there is no need, what another one has just brought.
-func (c *cache) joinLocked(key tokenHash, token identity.Secret, claims claims, renewal bool, now time.Time) (*answer, *flight, *refusal) {
-	if have, ok := c.answers.get(key); ok && have.freshness(now) == fresh {
-		return have, nil, nil
+func (c *cache) joinLocked(q ask, now time.Time) (*answer, *flight, *refusal) {
+	if a, ok := c.accepted.get(q.key); ok && a.pod.answer != nil && a.pod.answer.freshness(now) == fresh {
+		return a.pod.answer, nil, nil
 	}
-	if r, ok := c.refusals.get(key); ok && now.Before(r.until) {
-		if !renewal {
-			c.remembered.Add(1)
-		}
+	if r, ok := c.refusals.get(q.key); ok && now.Before(r.until) {
+		c.remembered.Add(1)
 		return nil, nil, r
 	}
-	f := c.flights[key]
+	f := c.flights[q.key]
 	if f == nil {
-		if c.closed || len(c.flights) >= c.maxFlights || renewal && c.renewals >= c.maxRenewals {
+		if c.closed {
 			return nil, nil, busy()
 		}
-		f = &flight{done: make(chan struct{})}
-		c.flights[key] = f
-		if renewal {
-			c.renewals++
+		f = &flight{ask: q, began: now, done: make(chan struct{})}
+		c.flights[q.key] = f
+		if givesWay := c.turns.add(f); givesWay != nil {
+			c.landLocked(givesWay, nil, busy(), now)
 		}
-		c.fetches.Go(func() { c.fly(f, key, token, claims, renewal) })
+		c.startLocked()
 	}
-	f.wanted = f.wanted || !renewal
+	f.wanted = true
 	return nil, f, nil
 }
 
-// fly fetches, and keeps what came of it.
-func (c *cache) fly(f *flight, key tokenHash, token identity.Secret, claims claims, renewal bool) {
-	began := time.Now()
-	grant, err := c.call(token)
-	now := time.Now()
-	if err == nil {
-		f.answer, err = newAnswer(grant, token, claims, now)
+// startLocked begins the calls whose turn it is.
+func (c *cache) startLocked() {
+	for f := c.turns.next(); f != nil; f = c.turns.next() {
+		c.fetches.Go(func() { c.fly(f) })
 	}
-	c.report(grant, err, claims, renewal, now.Sub(began))
+}
 
+// renew has the answer of p fetched anew in the background, unless that was
+// just tried.
+func (c *cache) renew(p *pod) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer close(f.done)
-	delete(c.flights, key)
-	if renewal {
-		c.renewals--
-	}
-	if err == nil {
-		f.answer.handedOut = f.wanted
-		c.answers.put(key, f.answer)
-		c.refusals.remove(key)
+	c.renewLocked(p, time.Now())
+}
+
+func (c *cache) renewLocked(p *pod, now time.Time) {
+	key := hashOf(p.token.Reveal())
+	refused, ok := c.refusals.get(key)
+	switch {
+	case c.closed, c.flights[key] != nil, ok && now.Before(refused.until):
+		return
+	case p.answer == nil, p.answer.freshness(now) == fresh, c.renewals >= c.maxRenewals:
 		return
 	}
-	f.refused = refusalOf(err, now)
-	c.refusals.put(key, f.refused)
-	if f.refused.final {
-		c.answers.remove(key)
-	} else if have, ok := c.answers.get(key); ok {
-		have.postpone(now)
+	f := &flight{ask: ask{key: key, token: p.token, claims: p.claims}, renews: p, began: now, done: make(chan struct{})}
+	if !c.turns.begin(f) {
+		return
+	}
+	c.flights[key] = f
+	c.renewals++
+	c.fetches.Go(func() { c.fly(f) })
+}
+
+// fly calls the upstream for f, and again if what it brings was revoked on the way.
+func (c *cache) fly(f *flight) {
+	for try := 1; ; try++ {
+		got, refused := c.call(f)
+		if c.land(f, got, refused, try == maxTries) {
+			return
+		}
 	}
 }
 
-// call asks the upstream when it is this call's turn.
-func (c *cache) call(token identity.Secret) (*eksauth.Grant, error) {
+// land ends f with what came of it. If that was revoked since it was asked for,
+// f is to be fetched again; after the last try it ends with nothing.
+func (c *cache) land(f *flight, got *answer, refused *refusal, last bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := heldBy(f.claims, got)
+	if slices.ContainsFunc(f.forgets, func(match func(Held) bool) bool { return match(h) }) {
+		f.forgets = nil
+		if !last {
+			return false
+		}
+		got, refused = nil, overdue()
+	}
+	c.turns.done(f)
+	c.landLocked(f, got, refused, time.Now())
+	c.startLocked()
+	return true
+}
+
+// landLocked ends f, and keeps what came of it.
+func (c *cache) landLocked(f *flight, got *answer, refused *refusal, now time.Time) {
+	f.answer, f.refused = got, refused
+	close(f.done)
+	delete(c.flights, f.key)
+	p := f.renews
+	if p != nil {
+		c.renewals--
+	} else if a, ok := c.accepted.get(f.key); ok {
+		p = a.pod
+	}
+	if got != nil {
+		got.handedOut = f.wanted
+		if f.renews == nil || f.wanted || c.pods[p.key] == p { // nobody has use for the renewal of a pod that has left the cache
+			c.acceptLocked(f.ask, got)
+		}
+		c.refusals.remove(f.key)
+		return
+	}
+	if !refused.until.IsZero() {
+		c.refusals.put(f.key, refused)
+	}
+	switch {
+	case p == nil || p.answer == nil:
+	case refused.final:
+		p.answer = nil
+		c.accepted.remove(f.key)
+	default:
+		p.answer.postpone(now)
+	}
+}
+
+// call asks the upstream, and counts and logs what it says.
+func (c *cache) call(f *flight) (*answer, *refusal) {
 	ctx, cancel := context.WithTimeout(c.ctx, c.fetchTimeout)
 	defer cancel()
-	select {
-	case c.turns <- struct{}{}:
-		defer func() { <-c.turns }()
-	case <-ctx.Done():
-		return nil, errors.New("the turn to call the upstream did not come in time")
+	began := time.Now()
+	grant, err := c.upstream.AssumeRoleForPodIdentity(ctx, f.token)
+	now := time.Now()
+	var got *answer
+	if err == nil {
+		got, err = newAnswer(grant, now, c.renewAfter)
 	}
-	return c.upstream.AssumeRoleForPodIdentity(ctx, token)
+	c.contact.note(err, now)
+	c.countCall(err, f.renews != nil, now.Sub(began))
+	c.report(f, grant, err, now.Sub(began))
+	if err == nil {
+		return got, nil
+	}
+	refused := refusalOf(err, now)
+	refused.claims = f.claims
+	if refused.away && !c.contact.health().Reached {
+		refused.until = now.Add(holdAgain)
+	}
+	return nil, refused
 }
 
-// report counts a call and writes its line.
-func (c *cache) report(g *eksauth.Grant, err error, claims claims, renewal bool, took time.Duration) {
-	count := &c.fetched
-	if renewal {
-		count = &c.renewed
-	}
-	count.Add(1)
-	attrs := []slog.Attr{slog.String("claimedPod", claims.pod), slog.Bool("renewal", renewal), slog.Duration("took", took)}
+// report writes the line of a call.
+func (c *cache) report(f *flight, g *eksauth.Grant, err error, took time.Duration) {
+	attrs := []slog.Attr{slog.String("claimedPod", f.claims.claimed()), slog.Bool("renewal", f.renews != nil), slog.Duration("took", took)}
 	if err != nil {
-		c.failures.Add(1)
-		attrs = append(attrs, slog.Any("error", err))
-		c.logger.LogAttrs(context.Background(), slog.LevelWarn, "no credentials", attrs...)
+		c.logger.LogAttrs(context.Background(), slog.LevelWarn, "no credentials", append(attrs, slog.Any("error", err))...)
 		return
 	}
 	c.logger.LogAttrs(context.Background(), slog.LevelInfo, "credentials", append(attrs,

@@ -30,8 +30,9 @@ var contentTypeJSON = []string{"application/json"}
 func (a *Agent) credentials(w http.ResponseWriter, r *http.Request) {
 	token, refused := tokenOf(r)
 	if refused == nil {
-		var body *answer
-		if body, refused = a.cache.get(r.Context(), token); refused == nil {
+		var body *body
+		if body, refused = a.cache.get(r.Context(), token, r.RemoteAddr); refused == nil {
+			a.cache.ok.Add(1)
 			header := w.Header() // set without Set, which allocates
 			header["Content-Type"] = contentTypeJSON
 			header["Content-Length"] = body.length
@@ -59,6 +60,7 @@ func tokenOf(r *http.Request) (string, *refusal) {
 
 // refuse answers as text, or as JSON to those who ask for it.
 func (a *Agent) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) {
+	a.cache.countResponse(refused.status)
 	a.logger.LogAttrs(r.Context(), slog.LevelDebug, "refused", slog.Int("status", refused.status), slog.String("text", refused.text))
 	if refused.status == http.StatusTooManyRequests || refused.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.retryIn.Seconds()))))

@@ -9,6 +9,7 @@ import (
 // not lock.
 type lru[V any] struct {
 	max     int
+	left    func(V) // told of what is no longer in it; may be nil
 	entries map[tokenHash]*list.Element
 	order   *list.List // of lruEntry[V], last used first
 }
@@ -18,8 +19,8 @@ type lruEntry[V any] struct {
 	value V
 }
 
-func newLRU[V any](max int) *lru[V] {
-	return &lru[V]{max: max, entries: make(map[tokenHash]*list.Element), order: list.New()}
+func newLRU[V any](max int, left func(V)) *lru[V] {
+	return &lru[V]{max: max, left: left, entries: make(map[tokenHash]*list.Element), order: list.New()}
 }
 
 func (l *lru[V]) get(key tokenHash) (value V, ok bool) {
@@ -32,11 +33,7 @@ func (l *lru[V]) get(key tokenHash) (value V, ok bool) {
 }
 
 func (l *lru[V]) put(key tokenHash, value V) {
-	if e, ok := l.entries[key]; ok {
-		e.Value.(*lruEntry[V]).value = value
-		l.order.MoveToFront(e)
-		return
-	}
+	l.remove(key)
 	l.entries[key] = l.order.PushFront(&lruEntry[V]{key, value})
 	if len(l.entries) > l.max {
 		l.remove(l.order.Back().Value.(*lruEntry[V]).key)
@@ -44,9 +41,14 @@ func (l *lru[V]) put(key tokenHash, value V) {
 }
 
 func (l *lru[V]) remove(key tokenHash) {
-	if e, ok := l.entries[key]; ok {
-		l.order.Remove(e)
-		delete(l.entries, key)
+	e, ok := l.entries[key]
+	if !ok {
+		return
+	}
+	l.order.Remove(e)
+	delete(l.entries, key)
+	if l.left != nil {
+		l.left(e.Value.(*lruEntry[V]).value)
 	}
 }
 

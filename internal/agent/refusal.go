@@ -17,8 +17,10 @@ type refusal struct {
 	code    string // for JSON
 	text    string // safe to show
 	retryIn time.Duration
-	until   time.Time // what the upstream said is repeated until then
+	until   time.Time // what the upstream said is repeated until then; zero: it is not
 	final   bool      // the upstream has judged the pod: credentials it had are void
+	away    bool      // the upstream has said nothing
+	claims  claims    // of the token for which it is repeated
 }
 
 func badToken(code, text string, err error) *refusal {
@@ -61,7 +63,7 @@ func judge(err error) *refusal {
 	e, ok := errors.AsType[*eksauth.Error](err)
 	if !ok || e.Status < 400 || e.Status > 599 {
 		return &refusal{status: http.StatusInternalServerError, code: "InternalServerException",
-			text: "Unable to fetch credentials from EKS Auth", retryIn: failedFor}
+			text: "Unable to fetch credentials from EKS Auth", retryIn: failedFor, away: true}
 	}
 	r := &refusal{status: e.Status, code: e.Code}
 	fault := "client"

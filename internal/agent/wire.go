@@ -2,11 +2,9 @@ package agent
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
 )
 
@@ -27,22 +25,19 @@ type wireError struct {
 	Message string `json:"message"`
 }
 
-// encode makes the answer that a pod gets. The account is that of the last
-// role assumed, which is where the credentials are valid.
-func encode(g *eksauth.Grant) ([]byte, error) {
-	if g == nil {
-		return nil, errors.New("no credentials in the answer")
-	}
-	arn, err := identity.ParseARN(g.Session.AssumedRoleARN)
+// encode makes the answer that a pod gets, good until then. The account is that
+// of the last role assumed, which is where the credentials are valid.
+func encode(s identity.Session, until time.Time) ([]byte, error) {
+	arn, err := identity.ParseARN(s.AssumedRoleARN)
 	if err != nil {
 		return nil, fmt.Errorf("the assumed role: %w", err)
 	}
-	c := g.Session.Credentials
+	c := s.Credentials
 	return json.Marshal(wireCredentials{
 		AccessKeyID:     c.AccessKeyID,
 		SecretAccessKey: c.SecretAccessKey.Reveal(),
 		Token:           c.SessionToken.Reveal(),
 		AccountID:       arn.AccountID,
-		Expiration:      c.Expires.UTC().Format(time.RFC3339Nano),
+		Expiration:      until.UTC().Format(time.RFC3339Nano),
 	})
 }

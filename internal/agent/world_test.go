@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,8 +96,8 @@ func hangs(ctx context.Context, _ string) (*eksauth.Grant, error) {
 func token(pod string, life time.Duration) string {
 	now := time.Now()
 	return jwt(fmt.Sprintf(`{"aud":["pods.eks.amazonaws.com"],"exp":%d,"iat":%d,"nbf":%d,"iss":"https://kubernetes.default.svc",`+
-		`"kubernetes.io":{"namespace":"default","pod":{"name":%q,"uid":"u"},"serviceaccount":{"name":"app","uid":"s"}}}`,
-		now.Add(life).Unix(), now.Unix(), now.Unix(), pod))
+		`"kubernetes.io":{"namespace":"default","pod":{"name":%q,"uid":%q},"serviceaccount":{"name":"app","uid":"s"}}}`,
+		now.Add(life).Unix(), now.Unix(), now.Unix(), pod, "uid-of-"+pod))
 }
 
 func jwt(claims string) string {
@@ -104,11 +106,12 @@ func jwt(claims string) string {
 }
 
 // pipes is a listener without a network, so that a test's clock can run ahead.
-// It passes for 169.254.170.23.
+// It passes for 169.254.170.23, and each connection for that of another pod.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
+	dialed atomic.Uint32
 }
 
 func (p *pipes) Accept() (net.Conn, error) {
@@ -124,14 +127,29 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(169, 254, 170
 
 func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
+	from, ok := ctx.Value(fromPod{}).(string)
+	if !ok {
+		n := p.dialed.Add(1)
+		from = fmt.Sprintf("10.%d.%d.%d:40000", n>>16&255, n>>8&255, n&255)
+	}
 	select {
-	case p.conns <- there:
+	case p.conns <- piped{there, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from))}:
 		return here, nil
 	case <-p.closed:
 	case <-ctx.Done():
 	}
 	return nil, net.ErrClosed
 }
+
+// fromPod is the address, in a context, that a request is to come from.
+type fromPod struct{}
+
+type piped struct {
+	net.Conn
+	from net.Addr
+}
+
+func (p piped) RemoteAddr() net.Addr { return p.from }
 
 // node is a running agent and a pod's way to it.
 type node struct {

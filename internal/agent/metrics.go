@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+)
+
+// WriteMetrics writes the agent's metrics in Prometheus' text format
+// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
+// Nothing in them names a pod.
+func (a *Agent) WriteMetrics(w io.Writer) {
+	buffered := bufio.NewWriter(w)
+	defer buffered.Flush()
+	m := metrics{buffered}
+	s, h := a.Stats(), a.Health()
+
+	m.family("podid_agent_requests_total", "counter", "Requests for credentials by how they were answered: from the cache (hit), after waiting for EKS Auth (miss), or with what that said just before (remembered).")
+	m.sample("podid_agent_requests_total", `{source="hit"}`, s.Hits)
+	m.sample("podid_agent_requests_total", `{source="miss"}`, s.Misses)
+	m.sample("podid_agent_requests_total", `{source="remembered"}`, s.Remembered)
+	m.family("podid_agent_responses_total", "counter", "Answers to pods by HTTP status.")
+	for _, status := range slices.Sorted(maps.Keys(s.Responses)) {
+		m.sample("podid_agent_responses_total", fmt.Sprintf(`{code="%d"}`, status), s.Responses[status])
+	}
+	m.counter("podid_agent_stale_total", "Answers with less than five minutes of life, since EKS Auth did not give better.", s.Stale)
+	m.family("podid_agent_upstream_calls_total", "counter", "Calls to EKS Auth by reason.")
+	m.sample("podid_agent_upstream_calls_total", `{reason="request"}`, s.Fetches)
+	m.sample("podid_agent_upstream_calls_total", `{reason="renewal"}`, s.Renewals)
+	m.family("podid_agent_upstream_failures_total", "counter", "Calls to EKS Auth without credentials by cause.")
+	m.sample("podid_agent_upstream_failures_total", `{cause="throttled"}`, s.Throttled)
+	m.sample("podid_agent_upstream_failures_total", `{cause="refused"}`, s.Refused-s.Throttled)
+	m.sample("podid_agent_upstream_failures_total", `{cause="unanswered"}`, s.Failures-s.Refused)
+
+	const seconds = "podid_agent_upstream_seconds"
+	m.family(seconds, "histogram", "Duration of calls to EKS Auth.")
+	total := uint64(0)
+	for i, bound := range UpstreamBounds {
+		total += s.UpstreamSeconds[i]
+		m.sample(seconds+"_bucket", fmt.Sprintf(`{le="%g"}`, bound), total)
+	}
+	total += s.UpstreamSeconds[len(UpstreamBounds)]
+	m.sample(seconds+"_bucket", `{le="+Inf"}`, total)
+	m.sample(seconds+"_sum", "", s.UpstreamSum.Seconds())
+	m.sample(seconds+"_count", "", total)
+
+	up := 0
+	if h.Reached && h.Failing.IsZero() {
+		up = 1
+	}
+	m.gauge("podid_agent_upstream_up", "Whether EKS Auth answered the last call.", up)
+	m.gauge("podid_agent_upstream_last_answer_timestamp_seconds", "When EKS Auth last answered; 0: never.", unix(h.Answered))
+	m.gauge("podid_agent_upstream_in_flight", "Calls to EKS Auth under way.", s.InFlight)
+	m.gauge("podid_agent_upstream_waiting", "Fetches that wait for a call to end.", s.Waiting)
+	m.gauge("podid_agent_cached_tokens", "Tokens whose credentials are in memory.", s.Entries)
+	m.gauge("podid_agent_cached_pods", "Pods whose credentials are in memory.", s.Pods)
+	m.gauge("podid_agent_connections", "Connections of pods.", s.Connections)
+	m.counter("podid_agent_connections_turned_away_total", "Connections closed at once: too many from one address, or not from this node.", s.TurnedAway)
+}
+
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+type metrics struct{ w io.Writer }
+
+func (m metrics) family(name, kind, help string) {
+	fmt.Fprintf(m.w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+}
+
+func (m metrics) sample(name, labels string, value any) {
+	fmt.Fprintf(m.w, "%s%s %v\n", name, labels, value)
+}
+
+func (m metrics) counter(name, help string, value uint64) {
+	m.family(name, "counter", help)
+	m.sample(name, "", value)
+}
+
+func (m metrics) gauge(name, help string, value any) {
+	m.family(name, "gauge", help)
+	m.sample(name, "", value)
+}

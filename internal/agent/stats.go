@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/podid/podid/internal/eksauth"
+)
+
+// Stats counts, since the agent was made.
+type Stats struct {
+	Hits       uint64 // requests answered from the cache
+	Misses     uint64 // requests that waited for the upstream
+	Remembered uint64 // requests that would have, had the upstream not just refused or failed
+	Stale      uint64 // of the last two, those given credentials that end soon, for want of better
+
+	Fetches  uint64 // calls to the upstream for requests that waited
+	Renewals uint64 // calls to the upstream ahead of need
+	// Of all these calls, those that ended without credentials.
+	Failures  uint64
+	Refused   uint64 // of those, by the upstream
+	Throttled uint64 // of those, because there were too many
+
+	Entries  int // tokens in the cache now
+	Pods     int // pods that have credentials now
+	InFlight int // calls to the upstream under way
+	Waiting  int // fetches that wait for their turn
+
+	Connections int    // of pods, open now
+	TurnedAway  uint64 // connections closed at once: too many, or not of this node
+
+	// Responses by status.
+	Responses map[int]uint64
+	// UpstreamSeconds counts calls to the upstream by how long they took: the
+	// Nth, those of at most UpstreamBounds[N] that are in none before it; the
+	// last, the rest.
+	UpstreamSeconds [len(UpstreamBounds) + 1]uint64
+	UpstreamSum     time.Duration
+}
+
+// UpstreamBounds are upper bounds, in seconds.
+var UpstreamBounds = [...]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
+
+// Stats returns the counters.
+func (a *Agent) Stats() Stats {
+	s := a.cache.stats()
+	s.Connections, s.TurnedAway = a.connections.counted()
+	return s
+}
+
+// counters are the part of Stats that needs no lock, or one of its own.
+type counters struct {
+	hits, stale, misses, remembered          atomic.Uint64
+	fetched, renewed                         atomic.Uint64
+	failures, refusedUpstream, throttled, ok atomic.Uint64
+
+	muResponses sync.Mutex
+	responses   map[int]uint64 // but for 200, which is ok
+
+	muUpstream      sync.Mutex
+	upstreamSeconds [len(UpstreamBounds) + 1]uint64
+	upstreamSum     time.Duration
+}
+
+// countCall counts a call to the upstream.
+func (c *counters) countCall(err error, renewal bool, took time.Duration) {
+	if renewal {
+		c.renewed.Add(1)
+	} else {
+		c.fetched.Add(1)
+	}
+	if err != nil {
+		c.failures.Add(1)
+		if e, ok := errors.AsType[*eksauth.Error](err); ok {
+			c.refusedUpstream.Add(1)
+			if e.Status == http.StatusTooManyRequests {
+				c.throttled.Add(1)
+			}
+		}
+	}
+	c.muUpstream.Lock()
+	defer c.muUpstream.Unlock()
+	n := 0
+	for n < len(UpstreamBounds) && took.Seconds() > UpstreamBounds[n] {
+		n++
+	}
+	c.upstreamSeconds[n]++
+	c.upstreamSum += took
+}
+
+// countResponse counts an answer to a pod, but for 200.
+func (c *counters) countResponse(status int) {
+	c.muResponses.Lock()
+	defer c.muResponses.Unlock()
+	if c.responses == nil {
+		c.responses = make(map[int]uint64)
+	}
+	c.responses[status]++
+}
+
+func (c *cache) stats() Stats {
+	s := Stats{
+		Hits: c.hits.Load(), Stale: c.stale.Load(), Misses: c.misses.Load(), Remembered: c.remembered.Load(),
+		Fetches: c.fetched.Load(), Renewals: c.renewed.Load(),
+		Failures: c.failures.Load(), Refused: c.refusedUpstream.Load(), Throttled: c.throttled.Load(),
+		Responses: map[int]uint64{http.StatusOK: c.ok.Load()},
+	}
+	c.muResponses.Lock()
+	for status, n := range c.responses {
+		s.Responses[status] = n
+	}
+	c.muResponses.Unlock()
+	c.muUpstream.Lock()
+	s.UpstreamSeconds, s.UpstreamSum = c.upstreamSeconds, c.upstreamSum
+	c.muUpstream.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Entries, s.Pods = len(c.accepted.entries), len(c.pods)
+	s.InFlight, s.Waiting = c.turns.calls-c.turns.free, c.turns.waiting
+	return s
+}
