@@ -116,7 +116,7 @@ func (w *walk) secondHop(ctx context.Context, s *stage) {
 	c.sessionCalls(s.caller, s.hop.SessionName, s.inherited, w.reader.organization(ctx, s.caller.arn.AccountID))
 	s.facts = []Fact{{"external ID", s.hop.ExternalID}, {"session", lifetime(s.hop.Duration, "role chaining, whatever the role's MaxSessionDuration")}}
 	if len(s.inherited) > 0 {
-		s.facts = append(s.facts, Fact{"inherited tags", keysOf(s.inherited)})
+		s.facts = append(s.facts, Fact{"session tags", "those of hop 1, inherited"})
 	}
 	w.assumption(ctx, s, c, callerOf(s.caller, s.hop.SessionName))
 }

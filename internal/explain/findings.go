@@ -14,7 +14,7 @@ func (s *stage) judge() Step {
 	step := Step{Name: s.name, Title: s.title, Verdict: Allowed, Facts: s.facts}
 	for _, r := range s.missing {
 		step.Verdict = Refused
-		step.Findings = append(step.Findings, Finding{Verdict: Refused, Text: "there is no " + r.noun() + "; STS says that as access denied"})
+		step.Findings = append(step.Findings, Finding{Verdict: Refused, Text: "there is no " + r.noun() + ": " + r.arn.String() + "; STS answers access denied"})
 	}
 	for _, u := range s.blind {
 		if len(s.asks) == 0 { // nothing could be asked at all
@@ -52,9 +52,29 @@ func (s *stage) finding(a *ask, out outcome) Finding {
 		f.Text = "explicitly denied by " + policiesOf(denials)
 	default:
 		f.Statements = a.statements(nearest(reasons, parts[out.decision.Stage]...))
+		for i := range f.Statements {
+			for j := range f.Statements[i].Misses {
+				s.hint(&f.Statements[i].Misses[j])
+			}
+		}
 		f.Text = s.missingText(a, out.decision.Stage)
 	}
 	return f
+}
+
+// hint says why a key is not in the request.
+func (s *stage) hint(m *Miss) {
+	key := strings.ToLower(m.Key)
+	tag := strings.HasPrefix(key, "aws:requesttag/") || key == "aws:tagkeys" || s.name != StepHop1 && strings.HasPrefix(key, "aws:principaltag/")
+	switch {
+	case !m.Absent:
+	case tag && len(s.inherited)+len(s.hop.Tags) == 0:
+		m.Hint = "the association sends no session tags"
+	case key == "sts:externalid" && s.name == StepHop1:
+		m.Hint = "the external ID is sent on the second hop, to the target role"
+	case key == "aws:sourcearn" && s.name == StepHop2:
+		m.Hint = "a role makes this call, not a service"
+	}
 }
 
 // parts are the types of the policies that a stage of the judge looks at.

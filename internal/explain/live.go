@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -28,13 +29,18 @@ func (w *walk) tryLive(ctx context.Context) *Live {
 	if err == nil {
 		return compare(&Live{Verdict: Allowed, Answer: "the pod gets " + grant.Session.AssumedRoleARN}, predicted)
 	}
-	refusal, refused := errors.AsType[*eksauth.Error](err)
-	if !refused || refusal.Code != "AccessDeniedException" && refusal.Code != "ResourceNotFoundException" {
+	refusal, answered := errors.AsType[*eksauth.Error](err)
+	if !answered || !slices.Contains(refusals, refusal.Code) {
 		return &Live{Verdict: Unknown, Answer: err.Error(), Text: "this says nothing about the roles: is the token of this service account, and may these credentials call " +
 			"eks-auth:AssumeRoleForPodIdentity?"}
 	}
 	return compare(&Live{Verdict: Refused, Answer: refusal.Code + ": " + refusal.Message}, predicted)
 }
+
+// refusals are the exceptions by which a role assumption or the lack of an
+// association shows
+// (https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html).
+var refusals = []string{"AccessDeniedException", "InvalidRequestException", "ResourceNotFoundException"}
 
 func compare(l *Live, predicted Verdict) *Live {
 	switch {

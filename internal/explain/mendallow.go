@@ -136,6 +136,9 @@ func (s *stage) trust(a *ask, d *policy.Decision) (change, bool) {
 	if s.caller == nil {
 		why = "trust EKS on behalf of this cluster, in a statement of its own"
 	}
+	if s.role.missing {
+		why = "create the role, with no permissions yet, for this association alone; or, if its name is a mistake, name another in the association"
+	}
 	return change{doc, why}, doc.add(s.dedicated(a))
 }
 

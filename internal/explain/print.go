@@ -169,7 +169,11 @@ func (p *printer) miss(m *Miss) {
 	p.line(10, "%s", name)
 	p.line(12, "wanted  %s", list(m.Wanted))
 	if m.Absent {
-		p.line(12, "got     %snothing: the request has no such key%s", p.red, p.plain)
+		hint := m.Hint
+		if hint == "" {
+			hint = "the request has no such key"
+		}
+		p.line(12, "got     %snothing: %s%s", p.red, hint, p.plain)
 		return
 	}
 	p.line(12, "got     %s%s%s", p.red, list(m.Got), p.plain)

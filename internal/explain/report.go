@@ -80,6 +80,8 @@ type Miss struct {
 	Wanted   []string `json:"wanted"`
 	Got      []string `json:"got,omitempty"`
 	Absent   bool     `json:"absent,omitempty"` // the key is not in the request
+	// Hint says why the request is as it is, where that is known.
+	Hint string `json:"hint,omitempty"`
 }
 
 // Fix is one change of one document.

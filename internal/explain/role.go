@@ -55,6 +55,7 @@ func (r *reader) role(ctx context.Context, arn identity.ARN) *role {
 	}
 	out := &role{arn: arn}
 	out.spare = &document{name: "inline policy " + spareName + " of " + out.noun(), kind: policy.Identity, place: inlinePlace{arn, spareName}}
+	out.trust = &document{name: "trust policy of " + out.noun(), kind: policy.Trust, place: trustPlace{role: arn}}
 	r.roles[arn.String()] = out
 	access, err := r.account(ctx, arn.AccountID)
 	if err != nil {
@@ -66,7 +67,6 @@ func (r *reader) role(ctx context.Context, arn identity.ARN) *role {
 		r.readUser(ctx, client, out)
 		return out
 	}
-	out.trust = &document{name: "trust policy of " + out.noun(), kind: policy.Trust}
 	got, err := client.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String(arn.RoleName())})
 	if isCode(err, "NoSuchEntity") || err == nil && aws.ToString(got.Role.Arn) != arn.String() {
 		// A role of the same name under another path is another ARN.
@@ -78,7 +78,6 @@ func (r *reader) role(ctx context.Context, arn identity.ARN) *role {
 		out.unseen, out.permissionsUnseen = answered(err).Error(), answered(err).Error()
 		return out
 	}
-	out.trust.place = trustPlace{role: arn}
 	out.id, out.maxSession = aws.ToString(got.Role.RoleId), time.Duration(aws.ToInt32(got.Role.MaxSessionDuration))*time.Second
 	for _, t := range got.Role.Tags {
 		out.tags = append(out.tags, identity.Tag{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value)})

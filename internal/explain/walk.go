@@ -46,8 +46,9 @@ func (w *walk) association(ctx context.Context) (identity.Association, bool) {
 		step.Findings = []Finding{{Verdict: Allowed, Text: "as given; it need not exist yet"}}
 	} else {
 		found, finding := w.find(ctx)
-		step.Findings, step.Verdict = []Finding{finding}, finding.Verdict
+		step.Verdict = finding.Verdict
 		if finding.Verdict != Allowed {
+			step.Findings = []Finding{finding}
 			if finding.Verdict == Refused {
 				step.Fixes = []Fix{w.newAssociation(ctx)}
 			}
@@ -110,7 +111,7 @@ func (w *walk) find(ctx context.Context) (identity.Association, Finding) {
 	if err != nil {
 		return a, Finding{Verdict: Unknown, Text: err.Error()}
 	}
-	return a, Finding{Verdict: Allowed, Text: "found"}
+	return a, Finding{Verdict: Allowed}
 }
 
 // fromEKS takes the cluster's region and account out of the association's ARN.

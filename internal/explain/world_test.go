@@ -33,7 +33,23 @@ type world struct {
 
 func start(t *testing.T, path string) *world {
 	t.Helper()
-	read, err := devenv.ReadWorld(path)
+	return startEdited(t, path)
+}
+
+// startEdited starts a world in which texts are replaced, pair by pair.
+func startEdited(t *testing.T, path string, pairs ...string) *world {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if !bytes.Contains(text, []byte(pairs[i])) {
+			t.Fatalf("%s has no %q", path, pairs[i])
+		}
+		text = bytes.ReplaceAll(text, []byte(pairs[i]), []byte(pairs[i+1]))
+	}
+	read, err := devenv.ParseWorld(path, text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +92,8 @@ func (w *world) token() string {
 	return token
 }
 
-// credentials asks the agent, as a pod does. No credentials mean access denied.
+// credentials asks the agent, as a pod does. No credentials mean
+// that a role assumption was refused.
 func (w *world) credentials() (aws.Config, bool) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.info.AgentURL, nil)
@@ -94,7 +111,7 @@ func (w *world) credentials() (aws.Config, bool) {
 	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
 		w.t.Fatal(err)
 	}
-	if answer.AccessKeyId == "" && answer.Code != "AccessDeniedException" {
+	if answer.AccessKeyId == "" && answer.Code != "AccessDeniedException" && answer.Code != "InvalidRequestException" {
 		w.t.Fatalf("the agent answers %s %s", answer.Code, answer.Message)
 	}
 	return aws.Config{
