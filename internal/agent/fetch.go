@@ -53,12 +53,13 @@ type flight struct {
 func (c *cache) wait(ctx context.Context, q ask) (*body, *refusal) {
 	end := time.Now().Add(hold)
 	for {
+		starting := !c.contact.health().Reached
 		got, refused := c.fetch(ctx, q)
 		if got != nil {
 			return got.body(time.Now()), nil
 		}
 		again := refused.until
-		if !refused.away || again.After(end) || c.contact.health().Reached {
+		if !starting || !refused.away || again.After(end) {
 			return nil, refused
 		}
 		select {
