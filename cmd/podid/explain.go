@@ -75,7 +75,9 @@ func (e *explaining) run(ctx context.Context) (*explain.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	explainer, err := explain.New(explain.Config{AWS: cfg, Account: explain.Profiles(cfg, e.profiles), FirstHopAs: e.firstHopAs})
+	explainer, err := explain.New(explain.Config{
+		AWS: cfg, Account: explain.Profiles(cfg, e.profiles), FirstHopAs: e.firstHopAs, AuthEndpoint: os.Getenv("AWS_ENDPOINT_URL_EKS_AUTH"),
+	})
 	if err != nil {
 		return nil, err
 	}

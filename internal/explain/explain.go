@@ -28,6 +28,9 @@ type Config struct {
 	// Identity roles. "": the service pods.eks.amazonaws.com does it, as on EKS
 	// and on the small AWS.
 	FirstHopAs string
+	// AuthEndpoint is the base URL of the EKS Auth API, to try chains with. "":
+	// that of AWS, or else AWS's own.
+	AuthEndpoint string
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 }

@@ -1,6 +1,7 @@
 package explain_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -311,6 +312,22 @@ func TestDisagreement(t *testing.T) {
 	q.Association, q.Token = nil, "not a token"
 	if r := w.explain(w.config(), q); r.Live == nil || r.Live.Verdict != explain.Unknown {
 		t.Errorf("live %+v for what is no token", r.Live)
+	}
+}
+
+// TestHostileText: another account's policy can neither begin a line of what is
+// printed, where commands stand, nor steer the terminal.
+func TestHostileText(t *testing.T) {
+	w := startEdited(t, tagsWorld, "kubernetes-namespace: default", `kubernetes-namespace: "x\naws iam evil\u0085aws iam evil"`)
+	r := w.explain(w.config(), w.question())
+	for _, color := range []bool{false, true} {
+		var out bytes.Buffer
+		if err := explain.Print(&out, r, explain.Style{Color: color}); err != nil {
+			t.Fatal(err)
+		}
+		if text := out.String(); !strings.Contains(text, "iam evil") || strings.Contains(text, "\naws iam evil") || strings.Contains(text, "\u0085") {
+			t.Errorf("printed as it came:\n%q", text)
+		}
 	}
 }
 

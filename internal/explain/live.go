@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -20,7 +21,8 @@ func (w *walk) tryLive(ctx context.Context) *Live {
 		}
 	}
 	client, err := eksauth.NewClient(eksauth.ClientConfig{
-		Cluster: w.question.Cluster, Region: w.config.AWS.Region, Endpoint: aws.ToString(w.config.AWS.BaseEndpoint), Credentials: w.config.AWS.Credentials,
+		Cluster: w.question.Cluster, Region: w.config.AWS.Region, Credentials: w.config.AWS.Credentials,
+		Endpoint: cmp.Or(w.config.AuthEndpoint, aws.ToString(w.config.AWS.BaseEndpoint)),
 	})
 	if err != nil {
 		return &Live{Verdict: Unknown, Answer: err.Error(), Text: "it could not be tried"}

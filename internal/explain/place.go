@@ -67,6 +67,12 @@ func rolePath(role identity.ARN) string {
 	return strings.TrimSuffix(strings.TrimPrefix(role.Resource, "role"), role.RoleName())
 }
 
+// nounOf is "role" or "user".
+func nounOf(arn identity.ARN) string {
+	noun, _, _ := strings.Cut(arn.Resource, "/")
+	return noun
+}
+
 // inlinePlace is an inline policy of a role or user.
 type inlinePlace struct {
 	of     identity.ARN
@@ -77,7 +83,7 @@ func (p inlinePlace) account() string { return p.of.AccountID }
 func (p inlinePlace) owner() string   { return "" }
 
 func (p inlinePlace) commands(c cli, text string) []string {
-	noun, _, _ := strings.Cut(p.of.Resource, "/")
+	noun := nounOf(p.of)
 	return []string{c.aws("iam", "put-"+noun+"-policy", "--"+noun+"-name", p.of.RoleName(), "--policy-name", p.policy, "--policy-document", text)}
 }
 
@@ -112,20 +118,21 @@ func (p managedPlace) commands(c cli, text string) []string {
 
 // newBoundaryPlace is a boundary that takes the place of one that cannot be changed.
 type newBoundaryPlace struct {
-	role   identity.ARN
+	of     identity.ARN // a role or user
 	policy string
 }
 
-func (p newBoundaryPlace) account() string { return p.role.AccountID }
+func (p newBoundaryPlace) account() string { return p.of.AccountID }
 func (p newBoundaryPlace) owner() string {
-	return "whoever sets permissions boundaries in account " + p.role.AccountID
+	return "whoever sets permissions boundaries in account " + p.of.AccountID
 }
 
 func (p newBoundaryPlace) commands(c cli, text string) []string {
-	arn := fmt.Sprintf("arn:%s:iam::%s:policy/%s", p.role.Partition, p.role.AccountID, p.policy)
+	arn := fmt.Sprintf("arn:%s:iam::%s:policy/%s", p.of.Partition, p.of.AccountID, p.policy)
+	noun := nounOf(p.of)
 	return []string{
 		c.aws("iam", "create-policy", "--policy-name", p.policy, "--policy-document", text),
-		c.aws("iam", "put-role-permissions-boundary", "--role-name", p.role.RoleName(), "--permissions-boundary", arn),
+		c.aws("iam", "put-"+noun+"-permissions-boundary", "--"+noun+"-name", p.of.RoleName(), "--permissions-boundary", arn),
 	}
 }
 

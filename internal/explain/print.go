@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Style says how a report is printed.
@@ -37,10 +39,35 @@ type printer struct {
 	green, red, yellow, dim, bold, plain string
 }
 
+// line writes one line. Policies of other accounts are somebody else's text:
+// what they hold must not start a line, nor steer the terminal.
 func (p *printer) line(indent int, format string, args ...any) {
 	p.out.WriteString(strings.Repeat(" ", indent))
-	fmt.Fprintf(&p.out, format, args...)
+	text := fmt.Sprintf(format, args...)
+	for len(text) > 0 {
+		if code := p.colorAt(text); code != "" {
+			p.out.WriteString(code)
+			text = text[len(code):]
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text)
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			r = utf8.RuneError
+		}
+		p.out.WriteRune(r)
+		text = text[size:]
+	}
 	p.out.WriteByte('\n')
+}
+
+// colorAt returns the code of the printer's own that text begins with.
+func (p *printer) colorAt(text string) string {
+	for _, code := range []string{p.green, p.red, p.yellow, p.dim, p.bold, p.plain} {
+		if code != "" && strings.HasPrefix(text, code) {
+			return code
+		}
+	}
+	return ""
 }
 
 func (p *printer) mark(v Verdict) string {
@@ -229,7 +256,7 @@ func (p *printer) fix(n int, at string, f *Fix) {
 		p.line(0, "")
 	}
 	for _, c := range f.Commands {
-		p.out.WriteString(c + "\n") // at the margin, so that it can be copied
+		p.line(0, "%s", c) // at the margin, so that it can be copied
 	}
 }
 

@@ -36,14 +36,10 @@ type role struct {
 // noun names it for people. Names are unique in an account, whatever the path
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
 func (r *role) noun() string {
-	kind := "role "
-	if r.isUser() {
-		kind = "user "
-	}
-	return kind + r.arn.RoleName() + " (" + r.arn.AccountID + ")"
+	return nounOf(r.arn) + " " + r.arn.RoleName() + " (" + r.arn.AccountID + ")"
 }
 
-func (r *role) isUser() bool { return len(r.arn.Resource) > 5 && r.arn.Resource[:5] == "user/" }
+func (r *role) isUser() bool { return nounOf(r.arn) == "user" }
 
 // spareName is the name of inline policies that fixes make.
 const spareName = "podid-explain"
