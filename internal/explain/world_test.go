@@ -362,6 +362,9 @@ func TestProfiles(t *testing.T) {
 	w := start(t, "../../examples/worlds/tags.yaml")
 	t.Setenv("AWS_CONFIG_FILE", w.envFile+".profiles")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		t.Setenv(name, "") // of whoever runs the tests
+	}
 	own, err := config.LoadDefaultConfig(t.Context(), config.WithSharedConfigProfile("111122223333"))
 	if err != nil {
 		t.Fatal(err)
