@@ -67,8 +67,6 @@ type accepted struct {
 // pod is what one pod has, whichever of its tokens it shows. Its fields are
 // guarded by the cache's lock.
 type pod struct {
-	key    podKey
-	name   string
 	tokens int     // accepted ones in the cache
 	answer *answer // nil: void
 	// The token that lasts longest renews the answer.
@@ -157,8 +155,8 @@ func (c *cache) recall(key tokenHash, now time.Time) (*answer, *accepted, freshn
 func (c *cache) acceptLocked(q ask, answer *answer) {
 	p := c.pods[q.claims.pod]
 	if p == nil {
-		p = &pod{key: q.claims.pod, name: q.claims.podName}
-		c.pods[p.key] = p
+		p = &pod{}
+		c.pods[q.claims.pod] = p
 	}
 	p.answer = answer
 	if !q.claims.expires.Before(p.claims.expires) {
@@ -174,7 +172,7 @@ func (c *cache) acceptLocked(q ask, answer *answer) {
 // leaveLocked is told of each token that leaves the cache.
 func (c *cache) leaveLocked(a *accepted) {
 	if a.pod.tokens--; a.pod.tokens == 0 {
-		delete(c.pods, a.pod.key)
+		delete(c.pods, a.pod.claims.pod)
 	}
 }
 

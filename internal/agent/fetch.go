@@ -194,7 +194,7 @@ func (c *cache) landLocked(f *flight, got *answer, refused *refusal, now time.Ti
 	}
 	if got != nil {
 		got.handedOut = f.wanted
-		if f.renews == nil || f.wanted || c.pods[p.key] == p { // nobody has use for the renewal of a pod that has left the cache
+		if f.renews == nil || f.wanted || c.pods[f.claims.pod] == p { // nobody has use for the renewal of a pod that has left the cache
 			c.acceptLocked(f.ask, got)
 		}
 		c.refusals.remove(f.key)
@@ -206,7 +206,7 @@ func (c *cache) landLocked(f *flight, got *answer, refused *refusal, now time.Ti
 	switch {
 	case p == nil || p.answer == nil:
 	case refused.final:
-		p.answer = nil
+		p.answer, p.claims.validity = nil, validity{} // and another token renews
 		c.accepted.remove(f.key)
 	default:
 		p.answer.postpone(now)
