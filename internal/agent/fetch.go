@@ -217,7 +217,7 @@ func (c *cache) landLocked(f *flight, got *answer, refused *refusal, now time.Ti
 func (c *cache) call(f *flight) (*answer, *refusal) {
 	ctx, cancel := context.WithTimeout(c.ctx, c.fetchTimeout)
 	defer cancel()
-	began := time.Now()
+	began, starting := time.Now(), !c.contact.health().Reached
 	grant, err := c.upstream.AssumeRoleForPodIdentity(ctx, f.token)
 	now := time.Now()
 	var got *answer
@@ -232,7 +232,7 @@ func (c *cache) call(f *flight) (*answer, *refusal) {
 	}
 	refused := refusalOf(err, now)
 	refused.claims = f.claims
-	if refused.away && !c.contact.health().Reached {
+	if refused.away && starting {
 		refused.until = now.Add(holdAgain)
 	}
 	return nil, refused
