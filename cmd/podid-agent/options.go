@@ -27,8 +27,7 @@ type linkOptions struct {
 // (https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html).
 var defaultHosts = []netip.Addr{netip.MustParseAddr("169.254.170.23"), netip.MustParseAddr("fd00:ec2::23")}
 
-// addresses are those to serve at. Of the default ones the node may lack
-// required()'s complement: many nodes have no IPv6.
+// addresses are those to serve at.
 func (o *linkOptions) addresses() []netip.Addr {
 	if len(o.hosts) == 0 {
 		return defaultHosts
@@ -36,7 +35,8 @@ func (o *linkOptions) addresses() []netip.Addr {
 	return o.hosts
 }
 
-// required are the addresses without which pods cannot ask.
+// required are those of them that the node must have. Of the default ones that
+// is the first: many nodes have no IPv6.
 func (o *linkOptions) required() []netip.Addr {
 	if len(o.hosts) == 0 {
 		return defaultHosts[:1]

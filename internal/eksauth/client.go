@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"regexp"
 	"time"
@@ -52,7 +51,8 @@ type ClientConfig struct {
 	LookUp func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Timeout bounds one call, all its tries included. 0: 5 s.
 	Timeout time.Duration
-	// MaxConnections bounds the connections to each replica. 0: 100.
+	// MaxConnections bounds the connections to each replica. A call that waits
+	// for one looks like a replica that is silent, so let there be enough. 0: 500.
 	MaxConnections int
 }
 
@@ -116,7 +116,7 @@ func NewClient(c ClientConfig) (*Client, error) {
 		c.Timeout = 5 * time.Second
 	}
 	if c.MaxConnections == 0 {
-		c.MaxConnections = 100
+		c.MaxConnections = 500
 	}
 	if c.LookUp == nil {
 		c.LookUp = func(ctx context.Context, name string) ([]netip.Addr, error) {
@@ -169,8 +169,7 @@ func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Se
 	if err != nil {
 		return nil, err
 	}
-	return c.tryReplicas(ctx, func(ctx context.Context, r *replica, alive func()) (*Grant, error) {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: alive})
+	return c.tryReplicas(ctx, func(ctx context.Context, r *replica) (*Grant, error) {
 		url := r.url.JoinPath("clusters", c.cluster, "assume-role-for-pod-identity").String()
 		q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 		if err != nil {
@@ -196,7 +195,7 @@ func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Se
 func (c *Client) Reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	_, err := c.tryReplicas(ctx, func(ctx context.Context, r *replica, _ func()) (*Grant, error) {
+	_, err := c.tryReplicas(ctx, func(ctx context.Context, r *replica) (*Grant, error) {
 		q, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url.String(), nil)
 		if err != nil {
 			return nil, fmt.Errorf("making the request: %w", err)

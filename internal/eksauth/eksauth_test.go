@@ -43,6 +43,13 @@ type service struct {
 
 func (s *service) start(t *testing.T) string {
 	t.Helper()
+	server := httptest.NewServer(s.handler(t))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func (s *service) handler(t *testing.T) http.Handler {
+	t.Helper()
 	verifier, err := sigv4.New(sigv4.Config{Secret: func(_ context.Context, scope sigv4.Scope, _ string) (string, error) {
 		if scope.AccessKeyID != "AKIANODE" || scope.Service != eksauth.Service || scope.Region != cluster.Region {
 			return "", &sigv4.Error{Failure: sigv4.UnknownKey}
@@ -68,9 +75,7 @@ func (s *service) start(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
+	return handler
 }
 
 type caller struct{ s *service }

@@ -26,6 +26,7 @@ import (
 
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/issue"
 )
 
 // replicaServer answers as a replica of podid's server does, and counts.
@@ -144,6 +145,53 @@ func TestASlowReplicaIsNotAskedTwice(t *testing.T) {
 	if n := a.calls.Load() + b.calls.Load(); n != 1 {
 		t.Errorf("%d calls", n)
 	}
+}
+
+// TestTheServerSaysThatItLives before roles are assumed: podid's own handler,
+// over TLS, on a machine so busy that a connection takes its time.
+func TestTheServerSaysThatItLives(t *testing.T) {
+	var assumed atomic.Int32
+	s := &service{issue: func(ctx context.Context, r issue.Request) (*issue.Grant, error) {
+		assumed.Add(1)
+		time.Sleep(600 * time.Millisecond) // STS does
+		return granted(ctx, r)
+	}}
+	handler := s.handler(t)
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	var endpoints []string
+	for range 2 {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			time.Sleep(150 * time.Millisecond) // as long as the machine takes to get to it
+			handler.ServeHTTP(w, q)
+		}))
+		server.Listener = busy{server.Listener}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		endpoints = append(endpoints, server.URL)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := eksauth.NewClient(eksauth.ClientConfig{
+		Cluster: cluster.Name, Region: cluster.Region, Endpoint: endpoints[0], Replicas: endpoints[1:], Credentials: nodeKey, CAFile: file,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AssumeRoleForPodIdentity(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	if n := assumed.Load(); n != 1 {
+		t.Errorf("roles were assumed %d times", n)
+	}
+}
+
+// busy is a listener whose connections are slow to begin.
+type busy struct{ net.Listener }
+
+func (b busy) Accept() (net.Conn, error) {
+	time.Sleep(150 * time.Millisecond)
+	return b.Listener.Accept()
 }
 
 func TestWhatIsTriedAgain(t *testing.T) {

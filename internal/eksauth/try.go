@@ -5,13 +5,15 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 )
 
 const (
 	// maxTries is how often one call is tried at most.
 	maxTries = 3
-	// silence is how long a replica may take to show that it lives. It is a
+	// silence is how long a replica may take to connect, and then to show that
+	// it lives. It is a
 	// small part of the second after which the JavaScript SDK gives up
 	// (https://github.com/aws/aws-sdk-js-v3/tree/main/packages/credential-provider-http),
 	// and many times what a network inside a cluster takes.
@@ -20,6 +22,12 @@ const (
 	// failed, up to as long again at random.
 	pause = 50 * time.Millisecond
 )
+
+// sign is what a try has seen of its replica.
+type sign struct {
+	try      int
+	answered bool // it has said something; or else: a connection to it is there
+}
 
 // outcome is what came of one try.
 type outcome struct {
@@ -31,14 +39,14 @@ type outcome struct {
 // tryReplicas calls one replica after the other until one gives an answer, and
 // returns that. Where none does, it returns the last refusal, or else the last
 // failure.
-func (c *Client) tryReplicas(ctx context.Context, call func(ctx context.Context, r *replica, alive func()) (*Grant, error)) (*Grant, error) {
+func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *replica) (*Grant, error)) (*Grant, error) {
 	line, err := c.replicas(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	outcomes := make(chan outcome)
-	alive := make(chan struct{}, maxTries)
+	signs := make(chan sign, 4*maxTries)
 	begun, running := 0, 0
 	defer func() {
 		cancel()
@@ -50,15 +58,19 @@ func (c *Client) tryReplicas(ctx context.Context, call func(ctx context.Context,
 		r := line[begun%len(line)]
 		begun++
 		running++
-		go func() {
-			grant, err := call(ctx, r, func() {
+		go func(try int) {
+			tell := func(answered bool) {
 				select {
-				case alive <- struct{}{}:
-				default: // as many as can count have been told
+				case signs <- sign{try, answered}:
+				default: // net/http tries again by itself, and may go on doing so
 				}
-			})
+			}
+			grant, err := call(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+				GotConn:              func(httptrace.GotConnInfo) { tell(false) },
+				GotFirstResponseByte: func() { tell(true) },
+			}), r)
 			outcomes <- outcome{r, grant, err}
-		}()
+		}(begun)
 	}
 	begin()
 	silent, again := time.NewTimer(c.silence()), time.NewTimer(c.timeout)
@@ -69,8 +81,12 @@ func (c *Client) tryReplicas(ctx context.Context, call func(ctx context.Context,
 		case <-silent.C:
 			line[(begun-1)%len(line)].failed(time.Now())
 			again.Reset(0)
-		case <-alive:
-			silent.Stop()
+		case s := <-signs:
+			if s.answered {
+				silent.Stop()
+			} else if s.try == begun && running > 0 { // many connections at once take their time
+				silent.Reset(c.silence())
+			}
 		case <-again.C:
 			if begun < maxTries {
 				begin()

@@ -67,6 +67,14 @@ func New(c Config) (*Keeper, error) {
 func (k *Keeper) Ensure() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	err := k.ensureLocked()
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%w: it takes CAP_NET_ADMIN", err)
+	}
+	return err
+}
+
+func (k *Keeper) ensureLocked() error {
 	missing, err := Missing(k.addresses)
 	if err != nil || len(missing) == 0 {
 		return err
