@@ -358,6 +358,33 @@ func TestAnOutageIsLivedThrough(t *testing.T) {
 	}
 }
 
+// TestANodesClockTenMinutesOff: tokens and credentials come from machines whose
+// clocks are right, and what is handed out is good by those.
+func TestANodesClockTenMinutesOff(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"ahead": 10 * time.Minute, "behind": -10 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				truth := func() time.Time { return time.Now().Add(-ahead) }
+				up := &upstream{answer: func(context.Context, string) (*eksauth.Grant, error) {
+					return grant(fmt.Sprint("ASIA", time.Now().Unix()), truth().Add(time.Hour)), nil
+				}}
+				n := run(t, agent.Config{Upstream: up})
+				defer n.stop()
+				tok := jwt(fmt.Sprintf(`{"aud":"pods.eks.amazonaws.com","exp":%d,"nbf":%d}`, truth().Add(24*time.Hour).Unix(), truth().Unix()))
+				for range 180 {
+					if left := n.mustAsk(tok).Expiration.Sub(truth()); left < 5*time.Minute {
+						t.Errorf("handed out with %v left", left)
+					}
+					time.Sleep(time.Minute)
+				}
+				if calls := up.counted(); calls > 7 {
+					t.Errorf("the upstream was asked %d times in three hours", calls)
+				}
+			})
+		})
+	}
+}
+
 func TestLittleLifeIsNotHandedOutWhileTheUpstreamAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := &upstream{answer: grants(time.Hour)}

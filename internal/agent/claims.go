@@ -147,9 +147,10 @@ func (c claims) check(now time.Time) error {
 	return c.validity.check(now)
 }
 
-// leeway is how far a pod's token may lie in the future. The node's clock and
-// the API server's are never quite the same, and the upstream checks with its own.
-const leeway = time.Minute
+// leeway is how far a pod's token may lie in the future. A new token begins
+// when the API server makes it, so it does on every node whose clock is behind;
+// the upstream, which has a clock of its own, is the one to judge.
+const leeway = 15 * time.Minute
 
 func (v validity) check(now time.Time) error {
 	switch {

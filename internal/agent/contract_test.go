@@ -76,7 +76,7 @@ func TestRefusals(t *testing.T) {
 			"exp before 1970":              {"GET /v1/credentials", auth(jwt(`{"exp":-1}`)), 400, parse + "token expires at no time there is"},
 			"expired":                      {"GET /v1/credentials", auth(token("app-0", -time.Second)), 400, claim + "token is expired"},
 			"expired to the second":        {"GET /v1/credentials", auth(token("app-0", 0)), 400, claim + "token is expired"},
-			"not yet valid":                {"GET /v1/credentials", auth(jwt(fmt.Sprintf(`{"aud":"pods.eks.amazonaws.com","exp":%d,"nbf":%d}`, time.Now().Unix()+9000, time.Now().Unix()+90))), 400, claim + "token is not valid yet"},
+			"not yet valid":                {"GET /v1/credentials", auth(jwt(fmt.Sprintf(`{"aud":"pods.eks.amazonaws.com","exp":%d,"nbf":%d}`, time.Now().Unix()+9000, time.Now().Unix()+901))), 400, claim + "token is not valid yet"},
 			"no audience":                  {"GET /v1/credentials", auth(jwt(`{"exp":9999999999}`)), 400, claim + "token is not for the audience pods.eks.amazonaws.com"},
 			"the API server's audience":    {"GET /v1/credentials", auth(jwt(`{"exp":9999999999,"aud":["https://kubernetes.default.svc"]}`)), 400, claim + "token is not for the audience pods.eks.amazonaws.com"},
 			"an audience of numbers":       {"GET /v1/credentials", auth(jwt(`{"exp":9999999999,"aud":[1]}`)), 400, parse + "token claims are malformed"},
