@@ -112,7 +112,7 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	flags.UintVar(&o.probePort, "probe-port", 2703, "`port` of /healthz and /readyz on localhost")
 	flags.StringVar(&o.metricsAddress, "metrics-address", "0.0.0.0", "`address` of /metrics")
 	flags.UintVar(&o.metricsPort, "metrics-port", 2705, "`port` of /metrics")
-	flags.IntVar(&o.maxCacheSize, "max-cache-size", 2000, "`number` of pods whose credentials are kept")
+	flags.IntVar(&o.maxCacheSize, "max-cache-size", 2000, "`number` of tokens whose credentials are kept; a pod has one, and two for a while after each rotation")
 	flags.DurationVar(&o.renewAfter, "max-credential-retention-before-renewal", 3*time.Hour, "longest `time` until credentials are renewed; those that live for less than four and a half hours are renewed earlier")
 	if err := parse(flags, args, help); err != nil {
 		return nil, err

@@ -50,7 +50,8 @@ type Config struct {
 	// RenewAfter is when credentials are renewed at the latest; at three quarters
 	// of their life they are at any rate. 0: 3 h.
 	RenewAfter time.Duration
-	// FetchTimeout bounds one fetch, its wait for a turn included. 0: 5 s.
+	// FetchTimeout bounds one call to Upstream; a pod waits twice as long at
+	// most, since the call may have to wait for its turn. 0: 5 s.
 	FetchTimeout time.Duration
 	// Logger takes one line for each call to Upstream. Nil: nowhere.
 	Logger *slog.Logger

@@ -39,8 +39,7 @@ func sourceOf(remote string) netip.Addr {
 // flight is one fetch, waiting for its turn or under way, for all who wait for it.
 type flight struct {
 	ask
-	renews  *pod // nil: it was begun for a pod that waits
-	began   time.Time
+	renews  *pod              // nil: it was begun for a pod that waits
 	wanted  bool              // a pod waits for it; guarded by cache.mu
 	forgets []func(Held) bool // what was revoked since it began; guarded by cache.mu
 
@@ -108,7 +107,7 @@ func (c *cache) joinLocked(q ask, now time.Time) (*answer, *flight, *refusal) {
 		if c.closed {
 			return nil, nil, busy()
 		}
-		f = &flight{ask: q, began: now, done: make(chan struct{})}
+		f = &flight{ask: q, done: make(chan struct{})}
 		c.flights[q.key] = f
 		if givesWay := c.turns.add(f); givesWay != nil {
 			c.landLocked(givesWay, nil, busy(), now)
@@ -143,7 +142,7 @@ func (c *cache) renewLocked(p *pod, now time.Time) {
 	case p.answer == nil, p.answer.freshness(now) == fresh, c.renewals >= c.maxRenewals:
 		return
 	}
-	f := &flight{ask: ask{key: key, token: p.token, claims: p.claims}, renews: p, began: now, done: make(chan struct{})}
+	f := &flight{ask: ask{key: key, token: p.token, claims: p.claims}, renews: p, done: make(chan struct{})}
 	if !c.turns.begin(f) {
 		return
 	}

@@ -30,13 +30,13 @@ var contentTypeJSON = []string{"application/json"}
 func (a *Agent) credentials(w http.ResponseWriter, r *http.Request) {
 	token, refused := tokenOf(r)
 	if refused == nil {
-		var body *body
-		if body, refused = a.cache.get(r.Context(), token, r.RemoteAddr); refused == nil {
+		var got *body
+		if got, refused = a.cache.get(r.Context(), token, r.RemoteAddr); refused == nil {
 			a.cache.ok.Add(1)
 			header := w.Header() // set without Set, which allocates
 			header["Content-Type"] = contentTypeJSON
-			header["Content-Length"] = body.length
-			w.Write(body.json)
+			header["Content-Length"] = got.length
+			w.Write(got.json)
 			return
 		}
 	}

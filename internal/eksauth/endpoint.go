@@ -39,42 +39,48 @@ const (
 	lookupTimeout = 2 * time.Second
 )
 
-// replicas returns the addresses of e's name, and waits for them only if it
-// knows none.
-func (e *endpoint) replicas(ctx context.Context) ([]*replica, error) {
+// replicas returns those that are known, or why there are none.
+func (e *endpoint) replicas() ([]*replica, error) {
 	e.mu.Lock()
-	if e.name == "" {
-		defer e.mu.Unlock()
+	defer e.mu.Unlock()
+	if len(e.known) > 0 {
 		return e.known, nil
 	}
-	if e.lookup == nil && (time.Since(e.lookedUp) >= lookupEvery || len(e.known) == 0) {
+	return nil, e.failure
+}
+
+// refresh looks e's name up if that is due, and calls ended when no lookup is
+// under way any more.
+func (e *endpoint) refresh(ended func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	due := e.name != "" && (len(e.known) == 0 || time.Since(e.lookedUp) >= lookupEvery)
+	if !due && e.lookup == nil {
+		ended()
+		return
+	}
+	if e.lookup == nil {
 		e.lookup = make(chan struct{})
 		go e.lookUp()
 	}
-	known, lookup := e.known, e.lookup
-	e.mu.Unlock()
-	if len(known) > 0 {
-		return known, nil
+	if len(e.known) == 0 { // or else nobody waits
+		lookup := e.lookup
+		go func() { <-lookup; ended() }()
 	}
-	select {
-	case <-lookup:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("looking up %s: %w", e.name, ctx.Err())
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.known, e.failure
 }
 
 func (e *endpoint) lookUp() {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	addresses, err := e.find(ctx, e.name)
+	if err == nil && len(addresses) == 0 {
+		err = fmt.Errorf("%s has no address", e.name)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	close(e.lookup)
 	e.lookup, e.lookedUp, e.failure = nil, time.Now(), err
-	if err != nil || len(addresses) == 0 {
+	if err != nil {
 		return
 	}
 	var known []*replica

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -70,17 +71,9 @@ func (r *replica) tried(now time.Time) {
 // keeps to one replica while that answers, so that it finds there what it has
 // fetched before; which one differs from agent to agent.
 func (c *Client) replicas(ctx context.Context) ([]*replica, error) {
-	var all []*replica
-	var missing error
-	for _, e := range c.endpoints {
-		some, err := e.replicas(ctx)
-		if err != nil {
-			missing = errors.Join(missing, err)
-		}
-		all = append(all, some...)
-	}
-	if len(all) == 0 {
-		return nil, missing
+	all, err := c.known(ctx)
+	if err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	until := make(map[*replica]time.Time, len(all))
@@ -92,4 +85,29 @@ func (c *Client) replicas(ctx context.Context) ([]*replica, error) {
 	})
 	all[0].tried(now)
 	return all, nil
+}
+
+// known returns the replicas whose addresses are known. It waits for lookups
+// only if there are none, and only until there are some.
+func (c *Client) known(ctx context.Context) ([]*replica, error) {
+	ended := make(chan struct{}, len(c.endpoints))
+	for _, e := range c.endpoints {
+		e.refresh(func() { ended <- struct{}{} })
+	}
+	for left := len(c.endpoints); ; left-- {
+		var all []*replica
+		var missing error
+		for _, e := range c.endpoints {
+			known, err := e.replicas()
+			all, missing = append(all, known...), errors.Join(missing, err)
+		}
+		if len(all) > 0 || left == 0 {
+			return all, missing
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("looking up the endpoints: %w", ctx.Err())
+		}
+	}
 }

@@ -194,6 +194,37 @@ func (b busy) Accept() (net.Conn, error) {
 	return b.Listener.Accept()
 }
 
+// TestOneThatLivesIsWaitedFor, also when it was slow to say so, and the other
+// one, asked meanwhile, has failed.
+func TestOneThatLivesIsWaitedFor(t *testing.T) {
+	for range 20 {
+		var slowCalls, brokenCalls atomic.Int32
+		slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			slowCalls.Add(1)
+			time.Sleep(270 * time.Millisecond)
+			io.Copy(io.Discard, q.Body)
+			time.Sleep(400 * time.Millisecond)
+			good(w, q)
+		}))
+		t.Cleanup(slow.Close)
+		broken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			brokenCalls.Add(1)
+			panic(http.ErrAbortHandler)
+		}))
+		t.Cleanup(broken.Close)
+		if _, err := bearer(t, slow.URL, broken.URL).AssumeRoleForPodIdentity(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		if slowCalls.Load() != 1 {
+			t.Errorf("the slow one was asked %d times, the broken one %d", slowCalls.Load(), brokenCalls.Load())
+		}
+		if brokenCalls.Load() == 1 {
+			return // the slow one was asked first, and the broken one beside it
+		}
+	}
+	t.Error("which one was asked first never mattered: this proves nothing")
+}
+
 func TestWhatIsTriedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
@@ -300,8 +331,11 @@ func TestANameWithManyAddresses(t *testing.T) {
 	c, err := eksauth.NewClient(eksauth.ClientConfig{
 		Cluster: "c", Region: "r", Credentials: nodeKey, Endpoint: fmt.Sprintf("http://podid.podid.svc:%d", port),
 		LookUp: func(_ context.Context, name string) ([]netip.Addr, error) {
-			if lookups++; lookups == 1 {
+			switch lookups++; lookups {
+			case 1:
 				return nil, errors.New("no such host " + name)
+			case 2:
+				return nil, nil
 			}
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::ffff:127.0.0.2")}, nil
 		},
@@ -312,6 +346,9 @@ func TestANameWithManyAddresses(t *testing.T) {
 	if _, err := c.AssumeRoleForPodIdentity(t.Context(), token); err == nil || !strings.Contains(err.Error(), "no such host podid.podid.svc") {
 		t.Errorf("a name without addresses: %v", err)
 	}
+	if _, err := c.AssumeRoleForPodIdentity(t.Context(), token); err == nil || !strings.Contains(err.Error(), "podid.podid.svc has no address") {
+		t.Errorf("a name with no addresses: %v", err)
+	}
 	for range 5 {
 		if _, err := c.AssumeRoleForPodIdentity(t.Context(), token); err != nil {
 			t.Fatal(err)
@@ -321,7 +358,7 @@ func TestANameWithManyAddresses(t *testing.T) {
 	if asked[1].Load() != nil {
 		first = 1
 	}
-	if asked[1-first].Load() != nil || lookups != 2 {
+	if asked[1-first].Load() != nil || lookups != 3 {
 		t.Errorf("an agent does not keep to its replica, or looks it up %d times", lookups)
 	}
 	servers[first].Close()
@@ -330,6 +367,35 @@ func TestANameWithManyAddresses(t *testing.T) {
 	}
 	if got := host[1-first].Load(); got != fmt.Sprintf("podid.podid.svc:%d", port) {
 		t.Errorf("the other one was asked as Host %v", got)
+	}
+}
+
+// TestANameThatIsNotFound does not hold up the replicas that are.
+func TestANameThatIsNotFound(t *testing.T) {
+	up := newReplica(t, good)
+	port := up.Listener.Addr().(*net.TCPAddr).Port
+	c, err := eksauth.NewClient(eksauth.ClientConfig{
+		Cluster: "c", Region: "r", Credentials: nodeKey,
+		Endpoint: "http://lost.example", Replicas: []string{fmt.Sprintf("http://found.example:%d", port)},
+		LookUp: func(ctx context.Context, name string) ([]netip.Addr, error) {
+			if name == "found.example" {
+				return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+			}
+			<-ctx.Done() // as when no name server answers
+			return nil, ctx.Err()
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range 3 {
+		if _, err := c.AssumeRoleForPodIdentity(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("took %v", took)
 	}
 }
 

@@ -13,9 +13,8 @@ const (
 	// maxTries is how often one call is tried at most.
 	maxTries = 3
 	// silence is how long a replica may take to connect, and then to show that
-	// it lives. It is a
-	// small part of the second after which the JavaScript SDK gives up
-	// (https://github.com/aws/aws-sdk-js-v3/tree/main/packages/credential-provider-http),
+	// it lives. It is a small part of the second after which the JavaScript SDK
+	// gives up (https://github.com/aws/aws-sdk-js-v3/tree/main/packages/credential-provider-http),
 	// and many times what a network inside a cluster takes.
 	silence = 250 * time.Millisecond
 	// pause is how long a call waits before it tries once more what has just
@@ -31,6 +30,7 @@ type sign struct {
 
 // outcome is what came of one try.
 type outcome struct {
+	try     int
 	replica *replica
 	grant   *Grant
 	err     error
@@ -69,40 +69,52 @@ func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *re
 				GotConn:              func(httptrace.GotConnInfo) { tell(false) },
 				GotFirstResponseByte: func() { tell(true) },
 			}), r)
-			outcomes <- outcome{r, grant, err}
+			outcomes <- outcome{try, r, grant, err}
 		}(begun)
 	}
 	begin()
 	silent, again := time.NewTimer(c.silence()), time.NewTimer(c.timeout)
 	again.Stop()
+	var alive, ended [maxTries + 1]bool // by try
+	works := func() bool {              // one of those under way has answered, and is waited for
+		for try := range alive {
+			if alive[try] && !ended[try] {
+				return true
+			}
+		}
+		return false
+	}
 	var failure error
 	for {
 		select {
 		case <-silent.C:
-			line[(begun-1)%len(line)].failed(time.Now())
-			again.Reset(0)
+			if !works() && !ended[begun] {
+				line[(begun-1)%len(line)].failed(time.Now())
+				again.Reset(0)
+			}
 		case s := <-signs:
-			if s.answered {
-				silent.Stop()
-			} else if s.try == begun && running > 0 { // many connections at once take their time
+			alive[s.try] = alive[s.try] || s.answered
+			if s.try == begun && !ended[s.try] { // many connections at once take their time
 				silent.Reset(c.silence())
 			}
 		case <-again.C:
-			if begun < maxTries {
+			if begun < maxTries && !works() {
 				begin()
 				silent.Reset(c.silence())
 			}
 		case o := <-outcomes:
 			running--
+			ended[o.try] = true
 			if err := o.judge(ctx); err == nil || !worthRetrying(err) {
 				return o.grant, err
 			} else if _, refused := errors.AsType[*Error](err); refused || failure == nil {
 				failure = err
 			}
-			silent.Stop()
 			switch {
 			case ctx.Err() != nil, begun == maxTries && running == 0:
 				return nil, failure
+			case !ended[begun]: // a later try goes on
+				silent.Reset(c.silence())
 			case begun < len(line):
 				again.Reset(0)
 			default:

@@ -3,10 +3,15 @@
 package agent_test
 
 import (
+	"cmp"
 	"debug/elf"
+	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -71,4 +76,38 @@ func TestStartAndMemory(t *testing.T) {
 	if n := metric(t, "podid_agent_cached_pods"); n != 2000 {
 		t.Errorf("%v pods", n)
 	}
+}
+
+// TestTwoHundredAtOnce: with a token each, and with one token.
+func TestTwoHundredAtOnce(t *testing.T) {
+	const upstream = 20 * time.Millisecond
+	up := newEKSAuth(t)
+	var inFlight, most atomic.Int32
+	slow := after(upstream, up.grants(time.Hour))
+	up.becomes(func(w http.ResponseWriter, r *http.Request) {
+		n := inFlight.Add(1)
+		defer inFlight.Add(-1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		slow(w, r)
+	})
+	start(t, "--link", "create", "--endpoint", up.URL)
+	served, worst := counts(together(200))
+	if served != 200 || worst > time.Second || most.Load() > 160 {
+		t.Errorf("%d of 200 pods were served within %v, %d calls at once", served, worst, most.Load())
+	}
+	t.Logf("200 pods: within %v, %d calls at once", worst, most.Load())
+
+	calls := up.calls.Load()
+	answers := make([]answer, 200)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() { answers[i] = ask(300) })
+	}
+	all.Wait()
+	slices.SortFunc(answers, func(a, b answer) int { return cmp.Compare(a.took, b.took) })
+	if served, _ := counts(answers); served != 200 || up.calls.Load()-calls != 1 {
+		t.Errorf("one token: %d of 200 served, %d calls", served, up.calls.Load()-calls)
+	}
+	t.Logf("200 with one token: half within %v, all within %v", answers[100].took, answers[199].took)
 }
