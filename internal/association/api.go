@@ -43,6 +43,7 @@ func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateI
 		return none, err
 	}
 	access := withRequestTags(onCluster("eks:CreatePodIdentityAssociation", cluster), a.Tags)
+	access.Namespace, access.ServiceAccount = a.Namespace, a.ServiceAccount
 	if err := caller.Authorize(ctx, access); err != nil {
 		return none, err
 	}
@@ -87,7 +88,9 @@ func (s *Service) List(ctx context.Context, caller identity.Caller, in ListInput
 	if err != nil {
 		return nil, "", err
 	}
-	if err := caller.Authorize(ctx, onCluster("eks:ListPodIdentityAssociations", cluster)); err != nil {
+	access := onCluster("eks:ListPodIdentityAssociations", cluster)
+	access.Namespace, access.ServiceAccount = in.Namespace, in.ServiceAccount
+	if err := caller.Authorize(ctx, access); err != nil {
 		return nil, "", err
 	}
 	scope := []string{"associations", cluster.ARN(), in.Namespace, in.ServiceAccount}

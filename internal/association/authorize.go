@@ -17,7 +17,10 @@ func onCluster(action string, c Cluster) identity.Access {
 
 // onAssociation is an access to an association.
 func onAssociation(action string, a identity.Association) identity.Access {
-	return identity.Access{Action: action, Resource: a.ARN(), Context: resourceTags(a.Tags)}
+	return identity.Access{
+		Action: action, Resource: a.ARN(), Context: resourceTags(a.Tags),
+		Namespace: a.Namespace, ServiceAccount: a.ServiceAccount,
+	}
 }
 
 func resourceTags(tags map[string]string) map[string][]string {
@@ -58,6 +61,7 @@ func passRole(ctx context.Context, caller identity.Caller, a identity.Associatio
 			"iam:PassedToService":       {identity.ServicePrincipal},
 			"iam:AssociatedResourceArn": {a.ARN()},
 		},
+		Namespace: a.Namespace, ServiceAccount: a.ServiceAccount,
 	})
 }
 

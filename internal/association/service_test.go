@@ -250,6 +250,9 @@ func access(a identity.Access) string {
 	for _, k := range slices.Sorted(maps.Keys(a.Context)) {
 		line += fmt.Sprintf(" %s=%s", k, strings.Join(a.Context[k], ","))
 	}
+	if a.Namespace != "" || a.ServiceAccount != "" {
+		line += " of " + a.Namespace + "/" + a.ServiceAccount
+	}
 	return line
 }
 
@@ -267,46 +270,46 @@ func TestEveryOperationAsksForItsPermission(t *testing.T) {
 			_, err := f.Create(t.Context(), c, in)
 			return err
 		}, []string{
-			"eks:CreatePodIdentityAssociation on " + clusterARN + " aws:RequestTag/a=b aws:RequestTag/k=v aws:ResourceTag/team=blue aws:TagKeys=a,k",
-			"eks:TagResource on $ARN aws:RequestTag/a=b aws:RequestTag/k=v aws:TagKeys=a,k",
-			"iam:PassRole on " + role + " iam:AssociatedResourceArn=$ARN iam:PassedToService=pods.eks.amazonaws.com",
+			"eks:CreatePodIdentityAssociation on " + clusterARN + " aws:RequestTag/a=b aws:RequestTag/k=v aws:ResourceTag/team=blue aws:TagKeys=a,k of default/new",
+			"eks:TagResource on $ARN aws:RequestTag/a=b aws:RequestTag/k=v aws:TagKeys=a,k of default/new",
+			"iam:PassRole on " + role + " iam:AssociatedResourceArn=$ARN iam:PassedToService=pods.eks.amazonaws.com of default/new",
 		}},
 		"describe": {func(f *fixture, c *caller, a identity.Association) error {
 			_, err := f.Describe(t.Context(), c, home.Name, a.ID)
 			return err
-		}, []string{"eks:DescribePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod"}},
+		}, []string{"eks:DescribePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod of default/app"}},
 		"list": {func(f *fixture, c *caller, _ identity.Association) error {
-			_, _, err := f.List(t.Context(), c, association.ListInput{Cluster: home.Name})
+			_, _, err := f.List(t.Context(), c, association.ListInput{Cluster: home.Name, Namespace: "default"})
 			return err
-		}, []string{"eks:ListPodIdentityAssociations on " + clusterARN + " aws:ResourceTag/team=blue"}},
+		}, []string{"eks:ListPodIdentityAssociations on " + clusterARN + " aws:ResourceTag/team=blue of default/"}},
 		"update": {func(f *fixture, c *caller, a identity.Association) error {
 			_, err := f.Update(t.Context(), c, association.UpdateInput{Cluster: home.Name, ID: a.ID, RoleARN: new(other)})
 			return err
 		}, []string{
-			"eks:UpdatePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod",
-			"iam:PassRole on " + other + " iam:AssociatedResourceArn=$ARN iam:PassedToService=pods.eks.amazonaws.com",
+			"eks:UpdatePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod of default/app",
+			"iam:PassRole on " + other + " iam:AssociatedResourceArn=$ARN iam:PassedToService=pods.eks.amazonaws.com of default/app",
 		}},
 		"update of the target alone": {func(f *fixture, c *caller, a identity.Association) error {
 			_, err := f.Update(t.Context(), c, association.UpdateInput{Cluster: home.Name, ID: a.ID, TargetRoleARN: new(target)})
 			return err
 		}, []string{
-			"eks:UpdatePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod",
-			"iam:PassRole on " + role + " iam:AssociatedResourceArn=$ARN iam:PassedToService=pods.eks.amazonaws.com",
+			"eks:UpdatePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod of default/app",
+			"iam:PassRole on " + role + " iam:AssociatedResourceArn=$ARN iam:PassedToService=pods.eks.amazonaws.com of default/app",
 		}},
 		"delete": {func(f *fixture, c *caller, a identity.Association) error {
 			_, err := f.Delete(t.Context(), c, home.Name, a.ID)
 			return err
-		}, []string{"eks:DeletePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod"}},
+		}, []string{"eks:DeletePodIdentityAssociation on $ARN aws:ResourceTag/stage=prod of default/app"}},
 		"tag": {func(f *fixture, c *caller, a identity.Association) error {
 			return f.Tag(t.Context(), c, a.ARN(), map[string]string{"k": "v"})
-		}, []string{"eks:TagResource on $ARN aws:RequestTag/k=v aws:ResourceTag/stage=prod aws:TagKeys=k"}},
+		}, []string{"eks:TagResource on $ARN aws:RequestTag/k=v aws:ResourceTag/stage=prod aws:TagKeys=k of default/app"}},
 		"untag": {func(f *fixture, c *caller, a identity.Association) error {
 			return f.Untag(t.Context(), c, a.ARN(), []string{"stage", "k"})
-		}, []string{"eks:UntagResource on $ARN aws:ResourceTag/stage=prod aws:TagKeys=stage,k"}},
+		}, []string{"eks:UntagResource on $ARN aws:ResourceTag/stage=prod aws:TagKeys=stage,k of default/app"}},
 		"list tags": {func(f *fixture, c *caller, a identity.Association) error {
 			_, err := f.ListTags(t.Context(), c, a.ARN())
 			return err
-		}, []string{"eks:ListTagsForResource on $ARN aws:ResourceTag/stage=prod"}},
+		}, []string{"eks:ListTagsForResource on $ARN aws:ResourceTag/stage=prod of default/app"}},
 		"list tags of the cluster": {func(f *fixture, c *caller, _ identity.Association) error {
 			_, err := f.ListTags(t.Context(), c, clusterARN)
 			return err

@@ -101,6 +101,10 @@ type Access struct {
 	Action   string              // "eks:CreatePodIdentityAssociation"
 	Resource string              // ARN
 	Context  map[string][]string // condition keys that the service sets
+	// Namespace and ServiceAccount are those of the association that Resource
+	// is or will be; when listing, those asked for. Empty: unknown, or any. IAM
+	// has no use for them; RBAC judges by them.
+	Namespace, ServiceAccount string
 }
 
 // Caller is who signed a request, and the judge of what they may do.
