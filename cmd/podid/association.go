@@ -11,6 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/spf13/cobra"
+
+	"github.com/podid/podid/internal/explain"
+	"github.com/podid/podid/internal/identity"
 )
 
 // associations is what the subcommands share.
@@ -111,13 +114,14 @@ func (r *roleFlags) policyText(cmd *cobra.Command) (*string, error) {
 
 func (a *associations) newCreate() *cobra.Command {
 	var roles roleFlags
+	var before preflight
 	var tags map[string]string
 	cmd := &cobra.Command{
 		Use:   "create -n NAMESPACE -s SERVICEACCOUNT --role-arn ARN [--target-role-arn ARN]",
 		Short: "Create an association",
 		Example: `  podid association create -n default -s demo-app-sa \
     --role-arn arn:aws:iam::111122223333:role/eks-pod-identity-primary-role \
-    --target-role-arn arn:aws:iam::444455556666:role/eks-pod-identity-aws-resources`,
+    --target-role-arn arn:aws:iam::444455556666:role/eks-pod-identity-aws-resources --explain`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := a.client(cmd.Context())
@@ -126,6 +130,14 @@ func (a *associations) newCreate() *cobra.Command {
 			}
 			policy, err := roles.policyText(cmd)
 			if err != nil {
+				return err
+			}
+			planned := identity.Association{
+				Cluster: identity.Cluster{Name: a.cluster}, Namespace: a.namespace, ServiceAccount: a.serviceAccount,
+				RoleARN: roles.roleARN, TargetRoleARN: roles.targetRoleARN, DisableSessionTags: roles.disableSessionTags,
+				Policy: aws.ToString(policy), Tags: tags,
+			}
+			if err := before.check(cmd, planned, client.Options().Region); err != nil {
 				return err
 			}
 			out, err := client.CreatePodIdentityAssociation(cmd.Context(), &eks.CreatePodIdentityAssociationInput{
@@ -142,6 +154,7 @@ func (a *associations) newCreate() *cobra.Command {
 	}
 	a.subjectFlags(cmd, "default")
 	roles.add(cmd)
+	before.add(cmd)
 	cmd.Flags().StringToStringVar(&tags, "tags", nil, "tags of the association: key=value,...")
 	for _, flag := range []string{"service-account", "role-arn"} {
 		// The flags were added above, which is all that this call could complain of.
@@ -210,6 +223,7 @@ func (a *associations) newList() *cobra.Command {
 
 func (a *associations) newUpdate() *cobra.Command {
 	var roles roleFlags
+	var before preflight
 	cmd := &cobra.Command{
 		Use:   "update ID | -n NAMESPACE -s SERVICEACCOUNT",
 		Short: "Change an association; what is not named stays as it is",
@@ -229,6 +243,15 @@ func (a *associations) newUpdate() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if before.wanted {
+				planned, err := a.planned(cmd, client, id, roles, policy)
+				if err != nil {
+					return err
+				}
+				if err := before.check(cmd, planned, client.Options().Region); err != nil {
+					return err
+				}
+			}
 			out, err := client.UpdatePodIdentityAssociation(cmd.Context(), &eks.UpdatePodIdentityAssociationInput{
 				ClusterName: &a.cluster, AssociationId: &id, Policy: policy,
 				RoleArn: changed(cmd, "role-arn", roles.roleARN), TargetRoleArn: changed(cmd, "target-role-arn", roles.targetRoleARN),
@@ -243,8 +266,33 @@ func (a *associations) newUpdate() *cobra.Command {
 	}
 	a.subjectFlags(cmd, "default")
 	roles.add(cmd)
+	before.add(cmd)
 	outputFlag(cmd, &a.output, "json", "yaml")
 	return cmd
+}
+
+// planned is an association as an update will leave it.
+func (a *associations) planned(cmd *cobra.Command, client *eks.Client, id string, roles roleFlags, policy *string) (identity.Association, error) {
+	out, err := client.DescribePodIdentityAssociation(cmd.Context(), &eks.DescribePodIdentityAssociationInput{ClusterName: &a.cluster, AssociationId: &id})
+	if err != nil {
+		return identity.Association{}, err
+	}
+	p, err := explain.FromEKS(out.Association)
+	if err != nil {
+		return p, err
+	}
+	set := func(to *string, value *string) {
+		if value != nil {
+			*to = *value
+		}
+	}
+	set(&p.RoleARN, changed(cmd, "role-arn", roles.roleARN))
+	set(&p.TargetRoleARN, changed(cmd, "target-role-arn", roles.targetRoleARN))
+	set(&p.Policy, policy)
+	if v := changed(cmd, "disable-session-tags", roles.disableSessionTags); v != nil {
+		p.DisableSessionTags = *v
+	}
+	return p, nil
 }
 
 func (a *associations) newDelete() *cobra.Command {

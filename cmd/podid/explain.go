@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -116,9 +117,7 @@ func (e *explaining) token(ctx context.Context) error {
 // printReport prints a report, and says by the exit status what it says.
 func printReport(cmd *cobra.Command, format string, report *explain.Report) error {
 	w := cmd.OutOrStdout()
-	f, isFile := w.(*os.File)
-	style := explain.Style{Color: isFile && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == ""}
-	if err := write(w, format, report, func() error { return explain.Print(w, report, style) }); err != nil {
+	if err := write(w, format, report, func() error { return explain.Print(w, report, styleOf(w)) }); err != nil {
 		return err
 	}
 	switch report.Verdict {
@@ -128,4 +127,10 @@ func printReport(cmd *cobra.Command, format string, report *explain.Report) erro
 		return exitStatus(1)
 	}
 	return exitStatus(2)
+}
+
+// styleOf is how to print to w: in colour on a terminal (https://no-color.org).
+func styleOf(w io.Writer) explain.Style {
+	f, isFile := w.(*os.File)
+	return explain.Style{Color: isFile && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == ""}
 }

@@ -6,10 +6,10 @@ import (
 	"os"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/spf13/cobra"
 
+	"github.com/podid/podid/internal/explain"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/rolepolicy"
 )
@@ -108,12 +108,7 @@ func (p *policies) association(ctx context.Context) (identity.Association, error
 		if err != nil {
 			return a, err
 		}
-		found := out.Association
-		a.RoleARN, a.TargetRoleARN = aws.ToString(found.RoleArn), aws.ToString(found.TargetRoleArn)
-		a.DisableSessionTags = aws.ToBool(found.DisableSessionTags)
-		if arn, err := identity.ParseARN(aws.ToString(found.AssociationArn)); err == nil {
-			a.Cluster.Region = arn.Region
-		}
+		return explain.FromEKS(out.Association)
 	}
 	// The Pod Identity role is of the cluster's account, whatever else there is.
 	if role, err := identity.ParseRoleARN(strings.TrimSpace(a.RoleARN)); err == nil {

@@ -146,7 +146,7 @@ func (k *Keeper) settle(ctx context.Context, now time.Time) (state, error) {
 		}
 		s, err := parse(secret.Data)
 		if err != nil {
-			return state{}, fmt.Errorf("Secret %s/%s: %w; delete its data and podid makes them anew", k.config.Namespace, k.config.Secret, err)
+			return state{}, fmt.Errorf("the Secret %s/%s: %w; delete its data and podid makes them anew", k.config.Namespace, k.config.Secret, err)
 		}
 		s, changed, err := s.next(k.rules, now)
 		if err != nil || !changed {

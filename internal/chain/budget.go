@@ -16,8 +16,6 @@ const (
 	begun priority = iota
 	// waiting: a pod has no credentials, and waits.
 	waiting
-	// refresh: a pod's credentials end soon.
-	refresh
 	// prewarm: a pod that has not asked yet.
 	prewarm
 	priorities

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/podid/podid/internal/policy"
+	"github.com/podid/podid/internal/shell"
 )
 
 // FuzzDraft: taking a policy apart and putting it together loses nothing.
@@ -129,7 +130,7 @@ func TestShellWord(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "''", "plain-1.txt": "plain-1.txt", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'", "*": "'*'", "arn:aws:iam::1:role/x": "arn:aws:iam::1:role/x",
 	} {
-		if got := shellWord(in); got != want {
+		if got := shell.Word(in); got != want {
 			t.Errorf("%q becomes %s, want %s", in, got, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/shell"
 )
 
 // place says where a document is kept. It is one of the types below.
@@ -23,23 +24,12 @@ type cli struct{ profile string }
 func (c cli) aws(args ...string) string {
 	words := []string{"aws"}
 	for _, a := range args {
-		words = append(words, shellWord(a))
+		words = append(words, shell.Word(a))
 	}
 	if c.profile != "" {
-		words = append(words, "--profile", shellWord(c.profile))
+		words = append(words, "--profile", shell.Word(c.profile))
 	}
 	return strings.Join(words, " ")
-}
-
-// shellWord quotes for POSIX shells, where that is needed.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@+", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // trustPlace is the trust policy of a role.

@@ -107,15 +107,16 @@ func (w *walk) find(ctx context.Context) (identity.Association, Finding) {
 		})
 		return identity.Association{}, Finding{Verdict: Unknown, Text: "could not be read: " + answered(err).Error()}
 	}
-	a, err := fromEKS(got.Association)
+	a, err := FromEKS(got.Association)
 	if err != nil {
 		return a, Finding{Verdict: Unknown, Text: err.Error()}
 	}
 	return a, Finding{Verdict: Allowed}
 }
 
-// fromEKS takes the cluster's region and account out of the association's ARN.
-func fromEKS(p *types.PodIdentityAssociation) (identity.Association, error) {
+// FromEKS returns an association as the EKS API has it; the cluster's region
+// and account are those of its ARN.
+func FromEKS(p *types.PodIdentityAssociation) (identity.Association, error) {
 	arn, err := identity.ParseARN(aws.ToString(p.AssociationArn))
 	if err != nil {
 		return identity.Association{}, fmt.Errorf("the association's ARN: %w", err)

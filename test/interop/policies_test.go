@@ -69,6 +69,29 @@ func passes(t *testing.T, s *shell, binary string) {
 	}
 }
 
+// TestPreflight explains before it changes anything, and then changes nothing.
+func TestPreflight(t *testing.T) {
+	_, err := exec.LookPath("aws")
+	require(t, "aws", err == nil, "no aws on the PATH")
+	info, profiles := startWithProfiles(t)
+	s, binary := newShell(t, append(info.Env(), profiles)), podid(t)
+	create := []string{"association", "create", "-n", "shop", "-s", "orders", "--role-arn", roleARN, "--target-role-arn", targetARN, "--explain"}
+	s.refused("nothing was changed", binary, create...)
+	s.refused("REFUSED at hop 2", binary, create...)
+	list := func() string { return s.run(binary, "association", "list", "-n", "shop") }
+	if got := list(); strings.Contains(got, "orders") {
+		t.Errorf("made all the same:\n%s", got)
+	}
+	s.run("sh", "-c", s.run(binary, "policies", "-n", "shop", "-s", "orders", "--role-arn", roleARN, "--target-role-arn", targetARN, "-o", "commands", "--existing"))
+	s.run(binary, create...)
+	passes(t, s, binary)
+	update := []string{"association", "update", "-n", "shop", "-s", "orders", "--disable-session-tags", "--explain"}
+	s.refused("nothing was changed", binary, update...)
+	passes(t, s, binary)
+	s.run(binary, append(update, "--force")...)
+	s.refused("REFUSED at hop 2", binary, "explain", "-n", "shop", "-s", "orders")
+}
+
 func TestPrintedPoliciesRefuse(t *testing.T) {
 	s := newShell(t, []string{"AWS_REGION=us-west-2"})
 	binary := podid(t)
