@@ -96,10 +96,10 @@ func (s *Service) authorized(ctx context.Context, caller identity.Caller, action
 var errMoved = errors.New("the association was changed by another request")
 
 // unmoved returns errMoved unless an association still has all that a judgement
-// can have rested on.
+// can have rested on, and all that an update would put back.
 func unmoved(seen, now identity.Association) error {
 	if now.RoleARN != seen.RoleARN || now.TargetRoleARN != seen.TargetRoleARN || now.Policy != seen.Policy ||
-		now.DisableSessionTags != seen.DisableSessionTags || !maps.Equal(now.Tags, seen.Tags) {
+		now.DisableSessionTags != seen.DisableSessionTags || !now.RevokedAt.Equal(seen.RevokedAt) || !maps.Equal(now.Tags, seen.Tags) {
 		return errMoved
 	}
 	return nil

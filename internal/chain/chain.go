@@ -91,10 +91,11 @@ const sharedPod = ""
 type made struct {
 	role, target, policy string
 	tagless              bool
+	revoked              time.Time
 }
 
 func madeOf(a identity.Association) made {
-	return made{a.RoleARN, a.TargetRoleARN, a.Policy, a.DisableSessionTags}
+	return made{a.RoleARN, a.TargetRoleARN, a.Policy, a.DisableSessionTags, a.RevokedAt.UTC().Round(0)}
 }
 
 // entry is a chain in memory, or AWS's refusal of one.

@@ -350,3 +350,30 @@ func TestBounds(t *testing.T) {
 		}
 	})
 }
+
+// TestRevoked: a chain made before a revocation, or under way then, is not given out.
+func TestRevoked(t *testing.T) {
+	s := &sts{latency: 20 * time.Millisecond}
+	within(t, s, nil, func(t *testing.T, c *Cache) {
+		before := keyOf(t, c, association(), pod(1))
+		underWay := make(chan error)
+		go func() {
+			_, err := c.Assume(t.Context(), association(), pod(2))
+			underWay <- err
+		}()
+		time.Sleep(5 * time.Millisecond)
+		revoked := association(func(a *identity.Association) { a.RevokedAt = time.Now() })
+		if after := keyOf(t, c, revoked, pod(1)); after == before {
+			t.Error("credentials from before the revocation")
+		}
+		after := keyOf(t, c, revoked, pod(2))
+		if err := <-underWay; identity.KindOf(err) != identity.Unavailable {
+			t.Errorf("the chain under way ended with %v, want to be told to ask again", err)
+		}
+		sameInstant := revoked
+		sameInstant.RevokedAt = revoked.RevokedAt.In(time.FixedZone("elsewhere", 3600))
+		if again := keyOf(t, c, sameInstant, pod(2)); again != after {
+			t.Error("the same revocation, read in another time zone, cost a chain")
+		}
+	})
+}

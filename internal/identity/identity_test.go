@@ -69,6 +69,36 @@ func TestAssociationNames(t *testing.T) {
 	}
 }
 
+// TestVersion: whatever credentials depend on changes it, and nothing else does.
+func TestVersion(t *testing.T) {
+	plain := Association{ID: "a-abcdefghijklmnop1", Cluster: Cluster{"c", "us-west-2", "111122223333"}, Namespace: "n", ServiceAccount: "s", RoleARN: "r"}
+	seen := map[string]string{plain.Version(): "nothing"}
+	revoked := time.Unix(1_700_000_000, 0)
+	for what, change := range map[string]func(*Association){
+		"id": func(a *Association) { a.ID = "a-abcdefghijklmnop2" }, "role": func(a *Association) { a.RoleARN = "other" },
+		"target": func(a *Association) { a.TargetRoleARN = "t" }, "policy": func(a *Association) { a.Policy = "t" },
+		"quotes": func(a *Association) { a.TargetRoleARN = `" "t` },
+		"tags":   func(a *Association) { a.DisableSessionTags = true }, "revoked": func(a *Association) { a.RevokedAt = revoked },
+		"revoked again": func(a *Association) { a.RevokedAt = revoked.Add(time.Second) },
+	} {
+		a := plain
+		change(&a)
+		if before, taken := seen[a.Version()]; taken || len(a.Version()) != 16 {
+			t.Errorf("the version %s of changing %s is that of changing %s", a.Version(), what, before)
+		}
+		seen[a.Version()] = what
+	}
+	same := plain
+	same.Tags, same.OwnerARN, same.ModifiedAt = map[string]string{"k": "v"}, "o", revoked
+	if same.Version() != plain.Version() {
+		t.Error("what no credentials depend on changes the version")
+	}
+	plain.RevokedAt, same.RevokedAt = revoked, revoked.UTC()
+	if same.Version() != plain.Version() {
+		t.Error("the place of a time changes the version")
+	}
+}
+
 func TestParseRoleARN(t *testing.T) {
 	for arn, name := range map[string]string{
 		"arn:aws:iam::111122223333:role/r":            "r",

@@ -4,6 +4,9 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"time"
 )
 
@@ -55,6 +58,19 @@ type Association struct {
 	OwnerARN           string
 	CreatedAt          time.Time
 	ModifiedAt         time.Time
+	RevokedAt          time.Time // credentials made before it are not to be used; zero: never revoked
+}
+
+// Version stands for everything that credentials made for a depend on, in 16
+// hexadecimal digits: what was made for another version is not a's any more.
+func (a Association) Version() string {
+	revoked := int64(0) // the zero time is before 1970
+	if !a.RevokedAt.IsZero() {
+		revoked = a.RevokedAt.UnixMilli()
+	}
+	// Quoted, so that no two associations spell the same.
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %t %d", a.ID, a.RoleARN, a.TargetRoleARN, a.Policy, a.DisableSessionTags, revoked))
+	return hex.EncodeToString(sum[:8])
 }
 
 // ARN returns arn:PARTITION:eks:REGION:ACCOUNT:podidentityassociation/CLUSTER/ID.

@@ -106,11 +106,15 @@ func (s *Store) Close() error {
 	return errors.Join(s.reader.Close(), s.writer.Close())
 }
 
-//go:embed schema.sql
-var schema string
+var (
+	//go:embed schema.sql
+	schema string
+	//go:embed schema2.sql
+	schema2 string
+)
 
 // versions are the steps from each version of the schema to the next.
-var versions = []string{schema}
+var versions = []string{schema, schema2}
 
 func (s *Store) migrate() error {
 	return s.write(context.Background(), func(tx *sql.Tx) error {

@@ -191,6 +191,7 @@ func TestRoundTripAndDelete(t *testing.T) {
 	s := reopen(t, path)
 	want := example(1)
 	want.TargetRoleARN, want.Policy, want.DisableSessionTags = "arn:aws:iam::444455556666:role/t", "{}", true
+	want.RevokedAt = want.CreatedAt.Add(time.Second)
 	if _, err := s.Create(t.Context(), want, association.Once{}, 10); err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +212,42 @@ func TestRoundTripAndDelete(t *testing.T) {
 	}
 	if _, err := s.Delete(t.Context(), cluster, want.ID, anything); identity.KindOf(err) != identity.NotFound {
 		t.Errorf("deleted twice: %v", err)
+	}
+}
+
+// TestAnOlderDatabase: what version 1 of the schema holds is there, never
+// revoked, and can be.
+func TestAnOlderDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	old, err := open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := example(1)
+	for _, step := range []string{
+		versions[0], "PRAGMA user_version = 1",
+		`INSERT INTO association VALUES ('` + cluster.ARN() + `', '` + want.ID + `', 'n', 'sa-1', '` + want.RoleARN + `', '', 0, '', '{"k":"v"}', '', 1700000000123, 1700000000123)`,
+	} {
+		execute(t, old, step)
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := reopen(t, path)
+	found, err := s.Find(t.Context(), association.Query{Cluster: cluster, Limit: 1})
+	if err != nil || len(found) != 1 || fmt.Sprint(found[0]) != fmt.Sprint(want) {
+		t.Fatalf("found %+v, %v\nwant %+v", found, err, want)
+	}
+	revoked := time.UnixMilli(1_700_000_001_000).UTC()
+	if _, err := s.Update(t.Context(), cluster, want.ID, association.Once{}, func(a *identity.Association) error { a.RevokedAt = revoked; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found, err = reopen(t, path).Find(t.Context(), association.Query{Cluster: cluster, Limit: 1})
+	if err != nil || len(found) != 1 || !found[0].RevokedAt.Equal(revoked) {
+		t.Errorf("after it was revoked: %+v, %v", found, err)
 	}
 }
 

@@ -46,9 +46,9 @@ func (s *Store) Create(ctx context.Context, a identity.Association, once associa
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO association (cluster, id, `+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		if _, err := tx.Exec(`INSERT INTO association (cluster, id, `+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			cluster, a.ID, a.Namespace, a.ServiceAccount, a.RoleARN, a.TargetRoleARN, a.DisableSessionTags,
-			a.Policy, tags, a.OwnerARN, a.CreatedAt.UnixMilli(), a.ModifiedAt.UnixMilli()); err != nil {
+			a.Policy, tags, a.OwnerARN, a.CreatedAt.UnixMilli(), a.ModifiedAt.UnixMilli(), milliseconds(a.RevokedAt)); err != nil {
 			return err
 		}
 		return remember(tx, a, once)
@@ -78,8 +78,8 @@ func (s *Store) Update(ctx context.Context, cluster identity.Cluster, id string,
 			return err
 		}
 		if _, err := tx.Exec(`UPDATE association SET role_arn = ?, target_role_arn = ?, disable_session_tags = ?,
-			policy = ?, tags = ?, owner_arn = ?, modified_at = ? WHERE cluster = ? AND id = ?`,
-			a.RoleARN, a.TargetRoleARN, a.DisableSessionTags, a.Policy, tags, a.OwnerARN, a.ModifiedAt.UnixMilli(),
+			policy = ?, tags = ?, owner_arn = ?, modified_at = ?, revoked_at = ? WHERE cluster = ? AND id = ?`,
+			a.RoleARN, a.TargetRoleARN, a.DisableSessionTags, a.Policy, tags, a.OwnerARN, a.ModifiedAt.UnixMilli(), milliseconds(a.RevokedAt),
 			cluster.ARN(), id); err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (s *Store) Find(ctx context.Context, q association.Query) ([]identity.Assoc
 }
 
 // columns are those of an association but for its key.
-const columns = `namespace, service_account, role_arn, target_role_arn, disable_session_tags, policy, tags, owner_arn, created_at, modified_at`
+const columns = `namespace, service_account, role_arn, target_role_arn, disable_session_tags, policy, tags, owner_arn, created_at, modified_at, revoked_at`
 
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -144,15 +144,18 @@ func find(ctx context.Context, db querier, q association.Query) ([]identity.Asso
 	for rows.Next() {
 		a := identity.Association{Cluster: q.Cluster}
 		var tags string
-		var created, modified int64
+		var created, modified, revoked int64
 		if err := rows.Scan(&a.ID, &a.Namespace, &a.ServiceAccount, &a.RoleARN, &a.TargetRoleARN, &a.DisableSessionTags,
-			&a.Policy, &tags, &a.OwnerARN, &created, &modified); err != nil {
+			&a.Policy, &tags, &a.OwnerARN, &created, &modified, &revoked); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(tags), &a.Tags); err != nil {
 			return nil, fmt.Errorf("tags of association %s: %w", a.ID, err)
 		}
 		a.CreatedAt, a.ModifiedAt = time.UnixMilli(created).UTC(), time.UnixMilli(modified).UTC()
+		if revoked != 0 {
+			a.RevokedAt = time.UnixMilli(revoked).UTC()
+		}
 		found = append(found, a)
 	}
 	return found, rows.Err()
@@ -167,6 +170,14 @@ func get(ctx context.Context, tx *sql.Tx, cluster identity.Cluster, id string) (
 		return identity.Association{}, association.NotFound(id)
 	}
 	return found[0], nil
+}
+
+// milliseconds since 1970; 0 for no time.
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }
 
 func encodeTags(tags map[string]string) (string, error) {
