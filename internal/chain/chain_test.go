@@ -363,12 +363,12 @@ func TestRevoked(t *testing.T) {
 		}()
 		time.Sleep(5 * time.Millisecond)
 		revoked := association(func(a *identity.Association) { a.RevokedAt = time.Now() })
-		if after := keyOf(t, c, revoked, pod(1)); after == before {
-			t.Error("credentials from before the revocation")
-		}
 		after := keyOf(t, c, revoked, pod(2))
 		if err := <-underWay; identity.KindOf(err) != identity.Unavailable {
 			t.Errorf("the chain under way ended with %v, want to be told to ask again", err)
+		}
+		if keyOf(t, c, revoked, pod(1)) == before {
+			t.Error("credentials from before the revocation")
 		}
 		sameInstant := revoked
 		sameInstant.RevokedAt = revoked.RevokedAt.In(time.FixedZone("elsewhere", 3600))
