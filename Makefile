@@ -1,4 +1,5 @@
 # make test   everything: format, vet, staticcheck, known vulnerabilities, tests with the race detector
+# make generate   what is generated from api/: deep copies and the CustomResourceDefinition
 # make fuzz   a bounded time on every fuzz test
 # make bench  the benchmarks
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
@@ -7,14 +8,24 @@ TOOL    = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 export CGO_ENABLED = 1
 
-.PHONY: test lint vuln unit fuzz bench clients images
+.PHONY: test generate lint generated vuln unit fuzz bench clients images
 
-test: lint vuln clients unit
+test: lint generated vuln clients unit
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt these files:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
+
+generate:
+	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=charts/podid/crds
+
+# Whatever is generated has to be what make generate would write.
+generated:
+	@dir=$$(mktemp -d) && trap 'rm -rf $$dir' EXIT && \
+	$(TOOL) controller-gen object crd paths=./api/... output:object:dir=$$dir output:crd:dir=$$dir/crds && \
+	diff $$dir/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go && diff -r $$dir/crds charts/podid/crds || \
+	{ echo "run make generate, and commit what it changes"; exit 1; }
 
 # Exit status 3 means vulnerabilities were found; anything else that fails means that it could not look.
 vuln:

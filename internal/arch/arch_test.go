@@ -16,6 +16,7 @@ const module = "github.com/podid/podid/"
 // mayImport says which of our own packages each room may import. A package
 // that is not listed may import nothing of ours; "..." stands for all below.
 var mayImport = map[string][]string{
+	"api/v1alpha1":                {},
 	"internal/identity":           {},
 	"internal/policy":             {},
 	"internal/sigv4":              {},
