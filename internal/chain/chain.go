@@ -241,6 +241,14 @@ func (c *Cache) Prewarm(a identity.Association, s identity.Subject) {
 	_, _ = c.join(k, a, s, prewarm)
 }
 
+// Try makes the chain that s would get, when nobody else needs STS, and keeps
+// nothing of it: neither a chain in memory nor a remembered refusal answers.
+// What it returns is what Assume does.
+func (c *Cache) Try(ctx context.Context, a identity.Association, s identity.Subject) ([]issue.Step, error) {
+	f := &flight{association: a, subject: s, priority: prewarm}
+	return c.hops(ctx, f, issue.Chain(a, s, c.config.NewSessionID()), nil)
+}
+
 // Forget drops the chains of an association. Chains under way are not given out.
 func (c *Cache) Forget(associationID string) {
 	c.mu.Lock()

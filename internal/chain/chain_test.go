@@ -377,3 +377,22 @@ func TestRevoked(t *testing.T) {
 		}
 	})
 }
+
+func TestATryAsksSTSAndKeepsNothing(t *testing.T) {
+	s := &sts{latency: 20 * time.Millisecond}
+	within(t, s, nil, func(t *testing.T, c *Cache) {
+		keyOf(t, c, association(), pod(1))
+		steps, err := c.Try(t.Context(), association(), pod(1))
+		if err != nil || len(steps) != 2 || steps[0].Cached || steps[1].Cached || s.made(target) != 2 {
+			t.Errorf("got %+v, %v after %d assumptions; want the chain made anew", steps, err, s.made(target))
+		}
+		s.set(target, identity.Errorf(identity.AccessDenied, "no more"))
+		if steps, err = c.Try(t.Context(), association(), pod(1)); identity.KindOf(err) != identity.AccessDenied || len(steps) != 2 || steps[1].Err == nil {
+			t.Errorf("got %+v, %v; want what the second hop answered", steps, err)
+		}
+		if entries := c.Stats().Entries; entries != 1 {
+			t.Errorf("%d chains in memory, want the pod's alone", entries)
+		}
+		keyOf(t, c, association(), pod(1))
+	})
+}

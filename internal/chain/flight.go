@@ -137,6 +137,12 @@ func (c *Cache) make(ctx context.Context, f *flight) ([]issue.Step, error) {
 		}
 		hops = hops[1:]
 	}
+	return c.hops(ctx, f, hops, steps)
+}
+
+// hops makes role assumptions one after the other, the first with the session
+// that steps end with.
+func (c *Cache) hops(ctx context.Context, f *flight, hops []identity.Hop, steps []issue.Step) ([]issue.Step, error) {
 	for _, hop := range hops {
 		var with *identity.Credentials
 		if len(steps) > 0 {

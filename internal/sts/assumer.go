@@ -46,6 +46,9 @@ type Config struct {
 	// Timeout bounds one role assumption, retries included. Two of them must
 	// fit into an agent's patience of five seconds. 0: two seconds.
 	Timeout time.Duration
+	// Once leaves trying again to the caller, who knows what else STS is asked
+	// for; the chain room does. Otherwise a call is tried three times.
+	Once bool
 }
 
 // Three tries and the waits between them fit into the timeout, so that a
@@ -80,7 +83,12 @@ func New(c Config) (*Assumer, error) {
 		c.Timeout = 2 * time.Second
 	}
 	c.AWS.Credentials = aws.NewCredentialsCache(c.AWS.Credentials)
-	client := sts.NewFromConfig(c.AWS, func(o *sts.Options) { o.Retryer = retryer() })
+	client := sts.NewFromConfig(c.AWS, func(o *sts.Options) {
+		o.Retryer = retryer()
+		if c.Once {
+			o.Retryer = aws.NopRetryer{}
+		}
+	})
 	return &Assumer{config: c, client: client}, nil
 }
 

@@ -279,6 +279,19 @@ func TestAWSAway(t *testing.T) {
 	}
 }
 
+// TestOnce: who asks decides about trying again, or nobody asked it to.
+func TestOnce(t *testing.T) {
+	for once, want := range map[bool]int{true: 1, false: 3} {
+		server := serve(t, map[string]answer{"AssumeRole": failure(400, "Throttling", "Rate exceeded")})
+		config := configFor(server.url, sts.Service)
+		config.Once = once
+		_, err := newAssumer(t, config).AssumeRole(t.Context(), nil, first)
+		if calls := len(server.of("AssumeRole")); identity.KindOf(err) != identity.Throttled || calls != want {
+			t.Errorf("once %v: %d calls, want %d: %v", once, calls, want, err)
+		}
+	}
+}
+
 // TestOwnCredentialsMissing: their provider's refusal is not the role's.
 func TestOwnCredentialsMissing(t *testing.T) {
 	server := serve(t, nil)
