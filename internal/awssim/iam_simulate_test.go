@@ -31,7 +31,7 @@ func simulationWorld() World {
 }
 
 func (f *fixture) iam(id string) *iam.Client {
-	return iam.New(iam.Options{Region: "us-east-1", BaseEndpoint: aws.String(f.url), RetryMaxAttempts: 1,
+	return iam.New(iam.Options{Region: "us-east-1", BaseEndpoint: aws.String(f.url), RetryMaxAttempts: 3,
 		Credentials: credentials.NewStaticCredentialsProvider(id, testSecret, "")})
 }
 

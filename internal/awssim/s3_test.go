@@ -105,7 +105,7 @@ func (w *s3World) credentials(name string) aws.CredentialsProvider {
 // as returns the official client with its default settings; "" is anonymous.
 func (w *s3World) as(name string, options ...func(*awss3.Options)) *awss3.Client {
 	return awss3.New(awss3.Options{
-		Region: "us-west-2", BaseEndpoint: &w.server.URL, Credentials: w.credentials(name), RetryMaxAttempts: 1,
+		Region: "us-west-2", BaseEndpoint: &w.server.URL, Credentials: w.credentials(name), RetryMaxAttempts: 3,
 	}, options...)
 }
 

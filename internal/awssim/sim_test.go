@@ -100,7 +100,7 @@ func start(t *testing.T, world World, adjust ...func(*Config)) *fixture {
 // stsFor returns the official client with the given credentials.
 func (f *fixture) stsFor(id, secret, token string, options ...func(*sts.Options)) *sts.Client {
 	return sts.New(sts.Options{
-		Region: "us-west-2", BaseEndpoint: aws.String(f.url), RetryMaxAttempts: 1,
+		Region: "us-west-2", BaseEndpoint: aws.String(f.url), RetryMaxAttempts: 3,
 		Credentials: credentials.NewStaticCredentialsProvider(id, secret, token),
 	}, options...)
 }

@@ -67,7 +67,7 @@ func serve(t *testing.T, caller anyone, limit int) (*awseks.Client, string) {
 	t.Cleanup(server.Close)
 	return awseks.New(awseks.Options{
 		Region: "us-west-2", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
-		RetryMaxAttempts: 1,
+		RetryMaxAttempts: 3,
 	}), server.URL
 }
 

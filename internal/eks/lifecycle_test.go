@@ -35,7 +35,7 @@ func connect(t *testing.T, handler http.Handler) *awseks.Client {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return awseks.New(awseks.Options{
-		Region: "us-west-2", BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
+		Region: "us-west-2", BaseEndpoint: &server.URL, RetryMaxAttempts: 3,
 		Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
 	})
 }
