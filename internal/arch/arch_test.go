@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/chain":              {"internal/identity", "internal/issue"},
 	"internal/association":        {"internal/identity", "internal/policy"},
 	"internal/association/sqlite": {"internal/identity", "internal/association"},
+	"internal/association/kube":   {"api/v1alpha1", "internal/identity", "internal/association"},
 	"internal/accesskey":          {"internal/identity", "internal/sigv4"},
 	"internal/certificate":        {},
 	"internal/rbac":               {"internal/identity"},

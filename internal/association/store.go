@@ -12,7 +12,8 @@ import (
 // every later call sees it. Errors are *identity.Error: those of this file,
 // Unavailable where trying again may help, and Internal.
 type Store interface {
-	// Create stores a. In this order: if once is known, it returns the
+	// Create stores a, and returns it as it is stored: its id and times may be
+	// the store's own. In this order: if once is known, it returns the
 	// association that request made, or TokenReused; AlreadyExists if the
 	// service account has an association; LimitReached if the cluster has
 	// limit of them.
@@ -45,8 +46,8 @@ type Query struct {
 
 // Once makes a request idempotent: a store remembers the token, within its
 // cluster, for OnceLifetime as a rule, sooner forgotten only if the association
-// is deleted or many thousands of requests came after. The zero value is a
-// request that is not idempotent.
+// is deleted or many requests came after. The zero value is a request that is
+// not idempotent.
 type Once struct {
 	Token  string
 	Digest string // of all that was asked; the same token must come with the same digest
