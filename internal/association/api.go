@@ -22,7 +22,7 @@ type CreateInput struct {
 
 // Create makes an association. The caller needs
 // eks:CreatePodIdentityAssociation on the cluster, eks:TagResource on the
-// association if it gets tags, and iam:PassRole on the Pod Identity role.
+// association if it gets tags, and iam:PassRole on the roles that Rules name.
 func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateInput) (identity.Association, error) {
 	var none identity.Association
 	cluster, err := s.cluster(caller, in.Cluster)
@@ -54,7 +54,7 @@ func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateI
 			return none, err
 		}
 	}
-	if err := passRole(ctx, caller, a); err != nil {
+	if err := s.rules.pass(ctx, caller, a); err != nil {
 		return none, err
 	}
 	if err := s.roles.Check(ctx, a); err != nil {
@@ -142,9 +142,9 @@ func (in UpdateInput) apply(a *identity.Association) (changed bool) {
 }
 
 // Update changes an association. The caller needs
-// eks:UpdatePodIdentityAssociation on it, and iam:PassRole on the Pod Identity
-// role that it will have: also where that stays the same, because a target
-// role, a policy or the tags decide what is done with the role.
+// eks:UpdatePodIdentityAssociation on it, and iam:PassRole on the roles that it
+// will have: also where those stay the same, because a target role, a policy or
+// the tags decide what is done with a role.
 func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateInput) (updated identity.Association, err error) {
 	cluster, err := s.cluster(caller, in.Cluster)
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateI
 		if err := check(wanted); err != nil {
 			return err
 		}
-		if err := passRole(ctx, caller, wanted); err != nil {
+		if err := s.rules.pass(ctx, caller, wanted); err != nil {
 			return err
 		}
 		// The target role has no part in the first hop, which is what is tried.

@@ -29,6 +29,8 @@ type Roles interface {
 type Config struct {
 	Store Store
 	Roles Roles
+	// Rules are those that depend on where podid runs.
+	Rules Rules
 	// Clusters are those that associations can be made for. An account has one
 	// cluster of a name, as requests name nothing else.
 	Clusters []Cluster
@@ -43,6 +45,7 @@ type Config struct {
 type Service struct {
 	store    Store
 	roles    Roles
+	rules    Rules
 	clusters map[clusterKey]Cluster
 	now      func() time.Time
 	limit    int
@@ -53,7 +56,7 @@ func New(c Config) (*Service, error) {
 	if c.Store == nil || c.Roles == nil {
 		return nil, errors.New("association: Config.Store and Config.Roles are required")
 	}
-	s := &Service{store: c.Store, roles: c.Roles, clusters: map[clusterKey]Cluster{}, now: c.Now, limit: c.Limit}
+	s := &Service{store: c.Store, roles: c.Roles, rules: c.Rules, clusters: map[clusterKey]Cluster{}, now: c.Now, limit: c.Limit}
 	if s.now == nil {
 		s.now = time.Now
 	}

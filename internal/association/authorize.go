@@ -44,27 +44,6 @@ func withRequestTags(access identity.Access, tags map[string]string) identity.Ac
 	return access
 }
 
-// passRole asks whether caller may hand a's Pod Identity role to the service. A
-// role is passed within its account alone
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html),
-// and so must be of the cluster's. The resource it is passed to is the
-// association, as it is the instance with EC2
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html).
-func passRole(ctx context.Context, caller identity.Caller, a identity.Association) error {
-	if err := checkRolePlace(a.Cluster, a.RoleARN); err != nil {
-		return err
-	}
-	return caller.Authorize(ctx, identity.Access{
-		Action:   "iam:PassRole",
-		Resource: a.RoleARN,
-		Context: map[string][]string{
-			"iam:PassedToService":       {identity.ServicePrincipal},
-			"iam:AssociatedResourceArn": {a.ARN()},
-		},
-		Namespace: a.Namespace, ServiceAccount: a.ServiceAccount,
-	})
-}
-
 // authorized finds an association that caller may do action to. It asks even
 // about one that does not exist, so that nobody can probe for ids.
 func (s *Service) authorized(ctx context.Context, caller identity.Caller, action string, cluster Cluster, id string, more func(identity.Access) identity.Access) (identity.Association, error) {

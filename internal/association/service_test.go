@@ -66,7 +66,7 @@ type fixture struct {
 	now   time.Time
 }
 
-func newFixture(t testing.TB) *fixture {
+func newFixture(t testing.TB, rules ...association.Rules) *fixture {
 	t.Helper()
 	store, err := sqlite.New(sqlite.Config{})
 	if err != nil {
@@ -75,7 +75,7 @@ func newFixture(t testing.TB) *fixture {
 	t.Cleanup(func() { store.Close() })
 	f := &fixture{admin: &caller{account: account}, roles: &roles{}, now: time.Date(2026, 3, 1, 12, 0, 0, 987654321, time.UTC)}
 	f.Service, err = association.New(association.Config{
-		Store: store, Roles: f.roles, Now: func() time.Time { return f.now },
+		Store: store, Roles: f.roles, Now: func() time.Time { return f.now }, Rules: append(rules, association.Rules{})[0],
 		Clusters: []association.Cluster{
 			{Cluster: home, Tags: map[string]string{"team": "blue"}},
 			{Cluster: identity.Cluster{Name: "second", Region: "us-west-2", AccountID: account}},
