@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"internal/association":        {"internal/identity", "internal/policy"},
 	"internal/association/sqlite": {"internal/identity", "internal/association"},
 	"internal/association/kube":   {"api/v1alpha1", "internal/identity", "internal/association"},
+	"internal/admission":          {"api/v1alpha1", "internal/association", "internal/association/kube", "internal/identity"},
 	"internal/accesskey":          {"internal/identity", "internal/sigv4"},
 	"internal/certificate":        {},
 	"internal/rbac":               {"internal/identity"},
