@@ -24,7 +24,7 @@ import (
 type Config struct {
 	// Client reads and writes without a cache.
 	Client client.Client
-	// Namespace holds the Secret and the ConfigMap.
+	// Namespace holds the Secret.
 	Namespace string
 	// Secret is the name of the Secret. It has to exist, so that the server needs
 	// no right to make Secrets; it may be empty.
@@ -32,6 +32,9 @@ type Config struct {
 	// ConfigMap is the name of the ConfigMap that agents and other clients read
 	// the authority from, in the field ca.crt. It has to exist. Empty: none.
 	ConfigMap string
+	// ConfigMapNamespace holds the ConfigMap: that of the agents, since a pod can
+	// mount those of its own namespace alone. Empty: Namespace.
+	ConfigMapNamespace string
 	// MutatingWebhook and ValidatingWebhook are the names of the configurations
 	// whose webhooks are given the authority. Empty: none.
 	MutatingWebhook, ValidatingWebhook string
@@ -79,6 +82,9 @@ func New(c Config) (*Keeper, error) {
 		if *d.value == 0 {
 			*d.value = d.byDefault
 		}
+	}
+	if c.ConfigMapNamespace == "" {
+		c.ConfigMapNamespace = c.Namespace
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -172,7 +178,7 @@ func (k *Keeper) publishConfigMap(ctx context.Context, bundle []byte) error {
 		return nil
 	}
 	found := &corev1.ConfigMap{}
-	found.Namespace, found.Name = k.config.Namespace, k.config.ConfigMap
+	found.Namespace, found.Name = k.config.ConfigMapNamespace, k.config.ConfigMap
 	return k.patch(ctx, found, func() bool {
 		if found.Data[fieldCA] == string(bundle) {
 			return false

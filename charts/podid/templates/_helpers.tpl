@@ -1,0 +1,59 @@
+{{/* Labels of every object; podid.selector says of which component. */}}
+{{- define "podid.labels" -}}
+app.kubernetes.io/name: podid
+app.kubernetes.io/part-of: podid
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* The labels that select a component's pods. They can never change. */}}
+{{- define "podid.selector" -}}
+app.kubernetes.io/name: podid
+app.kubernetes.io/component: {{ . }}
+{{- end -}}
+
+{{/* The image of "server" or "agent": list CONTEXT NAME. */}}
+{{- define "podid.image" -}}
+{{- $context := index . 0 -}}
+{{- $images := $context.Values.images -}}
+{{- $image := index $images (index . 1) -}}
+{{- if $images.registry }}{{ $images.registry }}/{{ end -}}
+{{- $image.repository -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $images.tag | default $context.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
+{{/* How the API server reaches a webhook: list CONTEXT PATH. In mode own the
+server itself fills in the authority, so that there is none here to go back to. */}}
+{{- define "podid.clientConfig" -}}
+{{- $context := index . 0 -}}
+service:
+  namespace: {{ $context.Release.Namespace }}
+  name: podid
+  port: 9443
+  path: {{ index . 1 }}
+{{- with and (ne $context.Values.tls.mode "own") $context.Values.tls.caBundle }}
+caBundle: {{ b64enc . }}
+{{- end }}
+{{- end -}}
+
+{{/* Annotations of the webhook configurations. */}}
+{{- define "podid.webhookAnnotations" -}}
+{{- if eq .Values.tls.mode "certManager" -}}
+cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/podid
+{{- end -}}
+{{- end -}}
+
+{{/* What no container of podid needs. */}}
+{{- define "podid.unprivileged" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* The addresses to keep on the nodes, as further arguments in a flow sequence. */}}
+{{- define "podid.bindHosts" -}}
+{{- range .Values.agent.bindHosts }}, --bind-hosts={{ . }}{{ end -}}
+{{- end -}}
