@@ -2,15 +2,16 @@
 # make generate   what is generated from api/: deep copies and the CustomResourceDefinition
 # make fuzz   a bounded time on every fuzz test
 # make bench  the benchmarks
+# make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 export CGO_ENABLED = 1
 
-.PHONY: test generate lint generated vuln unit fuzz bench clients images
+.PHONY: test generate lint generated vuln unit fuzz bench clients kubernetes images
 
-test: lint generated vuln clients unit
+test: lint generated vuln clients kubernetes unit
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt these files:"; echo "$$unformatted"; exit 1; fi
@@ -42,6 +43,10 @@ vuln:
 clients:
 	@if command -v npm >/dev/null; then cd test/interop/javascript && npm ci --no-audit --no-fund --loglevel=error; \
 	else echo "** npm is not on this machine: the JavaScript SDK is not tried **"; fi
+
+# Before the tests, so that compiling does not count against their time.
+kubernetes:
+	$(GO) run ./test/kubernetes/programs etcd kube-apiserver kube-controller-manager kube-scheduler kubectl older/kube-apiserver
 
 unit:
 	$(GO) test -race -timeout 20m ./...

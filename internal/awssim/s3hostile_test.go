@@ -90,8 +90,15 @@ func TestS3RefusesWhatItDoesNotKnow(t *testing.T) {
 	if got := w.get(w.as("admin"), "bucket-b", "key"); got != "content of key" {
 		t.Errorf("afterwards the object is %q", got)
 	}
-	if status, body, _ := w.raw("GET", "/key", "bucket-b.localhost:7300", nil, ""); body != "content of key" {
-		t.Errorf("by host name: %d %s", status, body)
+	for _, host := range []string{"bucket-b.localhost:7300", "bucket-b.s3.us-west-2.amazonaws.com", "bucket-b.s3.amazonaws.com:443"} {
+		if status, body, _ := w.raw("GET", "/key", host, nil, ""); body != "content of key" {
+			t.Errorf("by the host name %s: %d %s", host, status, body)
+		}
+	}
+	for _, host := range []string{"s3.us-west-2.amazonaws.com", "bucket-b.s3x.amazonaws.com", "bucket-b.s3.example.com", ".s3.amazonaws.com"} {
+		if status, body, _ := w.raw("GET", "/bucket-b/key", host, nil, ""); body != "content of key" {
+			t.Errorf("by the path, at %s: %d %s", host, status, body)
+		}
 	}
 }
 

@@ -100,14 +100,29 @@ func (rq *s3Request) parsePath(host, path string) error {
 	return nil
 }
 
-// virtualBucket returns the bucket that a host name stands for. Only those
-// under localhost do: any other name could as well be that of the server.
+// virtualBucket returns the bucket that a host name stands for: under localhost,
+// and under S3's own names, which lead here where somebody's name service says so
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html).
+// Any other name could as well be that of the server.
 func virtualBucket(host string) (string, bool) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	name, ok := strings.CutSuffix(strings.ToLower(host), ".localhost")
+	host = strings.ToLower(host)
+	if own, ok := strings.CutSuffix(host, ".amazonaws.com"); ok {
+		bucket, region, found := cutLast(own, ".s3")
+		return bucket, found && bucket != "" && (region == "" || region[0] == '.')
+	}
+	name, ok := strings.CutSuffix(host, ".localhost")
 	return name, ok && name != ""
+}
+
+// cutLast is strings.Cut at the last place: names of buckets may have dots.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // addParam takes one parameter of the query. Headers may come this way too, as

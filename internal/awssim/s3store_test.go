@@ -211,6 +211,7 @@ func TestS3OperationsAreApart(t *testing.T) {
 func FuzzS3Path(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"127.0.0.1:7300", "/bucket/key"}, {"bucket.localhost", "/key"}, {"localhost", "//a"}, {"a.b.localhost:1", "/../x"}, {"[::1]:80", "/b//k/"}, {"x", "/b/"}, {".localhost", "/"},
+		{"a.b.s3.us-west-2.amazonaws.com", "/k"}, {".s3.amazonaws.com", "/b"}, {"a.s3.s3-a.amazonaws.com", "/b/k"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
