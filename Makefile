@@ -1,15 +1,16 @@
 # make test   everything: format, vet, staticcheck, known vulnerabilities, tests with the race detector
 # make generate   what is generated from api/: deep copies and the CustomResourceDefinition
 # make fuzz   a bounded time on every fuzz test
-# make bench  the benchmarks
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
+# make cost   the Go benchmarks: time and allocations of the hot paths
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
+BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: test generate lint generated vuln unit fuzz bench clients kubernetes images
+.PHONY: test generate lint generated vuln unit fuzz cost clients kubernetes images
 
 test: lint generated vuln clients kubernetes unit
 
@@ -51,15 +52,14 @@ kubernetes:
 unit:
 	$(GO) test -race -timeout 20m ./...
 
+# Each fuzz test for FUZZTIME, as many at once as there are processors.
 fuzz:
-	@for pkg in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
-	  done; \
-	done
+	@git grep -E '^func Fuzz\w*\(' -- '*_test.go' | sed -E 's,^(.*)/[^/]*:func (\w+)\(.*,./\1 \2,' | \
+	xargs -P "$$(nproc)" -L 1 sh -c 'out=$$($(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 $$0 2>&1) && echo "ok $$0 $$1" || { echo "FAIL $$0 $$1"; echo "$$out"; exit 1; }'
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+# The costs of the hot paths; with BENCHTIME=1x only that the benchmarks run.
+cost:
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 ARCHS   ?= amd64
 VERSION ?= dev

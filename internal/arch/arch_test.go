@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/token":              {"internal/identity"},
 	"internal/token/issuer":       {"internal/identity"},
 	"internal/token/review":       {"internal/identity"},
+	"internal/token/request":      {"internal/identity"},
 	"internal/issue":              {"internal/identity", "internal/audit"},
 	"internal/sts":                {"internal/identity", "internal/issue"},
 	"internal/chain":              {"internal/identity", "internal/issue"},
