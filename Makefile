@@ -1,6 +1,7 @@
 # make test   everything: format, vet, staticcheck, known vulnerabilities, tests with the race detector
 # make generate   what is generated from api/: deep copies and the CustomResourceDefinition
 # make fuzz   a bounded time on every fuzz test
+# make e2e    podid on real nodes; needs root
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
 # make cost   the Go benchmarks: time and allocations of the hot paths
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
@@ -10,7 +11,7 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: test generate lint generated vuln unit fuzz cost clients kubernetes images
+.PHONY: test generate lint generated vuln unit fuzz cost clients kubernetes nodes e2e images
 
 test: lint generated vuln clients kubernetes unit
 
@@ -48,6 +49,16 @@ clients:
 # Before the tests, so that compiling does not count against their time.
 kubernetes:
 	$(GO) run ./test/kubernetes/programs etcd kube-apiserver kube-controller-manager kube-scheduler kubectl older/kube-apiserver
+
+# What nodes are made of, from Debian. With RUNLEVEL=1 no service starts by being installed.
+nodes:
+	@if ! command -v containerd runc nft >/dev/null || ! test -x /usr/lib/cni/bridge; then \
+	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends containerd runc containernetworking-plugins nftables; fi
+
+# -v, because a machine that cannot run it has to say so, and the times are worth a look.
+e2e: kubernetes nodes
+	$(GO) run ./test/kubernetes/programs kubelet kube-proxy
+	PODID_E2E=1 $(GO) test -count=1 -v -timeout 20m ./test/e2e
 
 unit:
 	$(GO) test -race -timeout 20m ./...
