@@ -102,6 +102,7 @@ func madeOf(a identity.Association) made {
 type entry struct {
 	key     key
 	of      made
+	version string
 	steps   []issue.Step
 	err     error     // the refusal
 	renew   time.Time // after this it is made anew
@@ -197,6 +198,8 @@ func (c *Cache) Assume(ctx context.Context, a identity.Association, s identity.S
 	switch kind := identity.KindOf(err); {
 	case err == nil:
 		return f.steps, nil
+	case errors.Is(err, errChanged): // and what there is of old is of an association that is no more
+		return nil, err
 	case old != nil && old.err == nil && (kind == identity.Throttled || kind == identity.Unavailable):
 		return old.steps, nil
 	case f != nil:
@@ -250,14 +253,21 @@ func (c *Cache) Try(ctx context.Context, a identity.Association, s identity.Subj
 }
 
 // Forget drops the chains of an association. Chains under way are not given out.
-func (c *Cache) Forget(associationID string) {
+func (c *Cache) Forget(associationID string) { c.Changed(associationID, "") }
+
+// Changed drops the chains of an association but for those of its present
+// version, identity.Association.Version, which another request may have had
+// made already. Chains of others that are under way are not given out.
+func (c *Cache) Changed(associationID, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.entries[associationID] {
-		c.drop(e)
+		if e.version != version {
+			c.drop(e)
+		}
 	}
 	for k, f := range c.flights {
-		if k.association == associationID {
+		if k.association == associationID && f.version != version {
 			c.abandon(f)
 		}
 	}
