@@ -155,7 +155,7 @@ func (c *cache) better(ctx context.Context, q ask, have *answer, unproven bool) 
 		return nil, refused
 	}
 	c.mu.Lock()
-	proven := c.provenLocked(have, now)
+	proven, ends := c.provenLocked(have, now), have.freshness(now) == low
 	c.mu.Unlock()
 	switch {
 	case !proven && c.refuseUnheard:
@@ -163,7 +163,7 @@ func (c *cache) better(ctx context.Context, q ask, have *answer, unproven bool) 
 	case !proven:
 		c.unheard.Add(1)
 	}
-	if have.freshness(now) == low {
+	if ends {
 		c.stale.Add(1)
 	}
 	return have.body(now), nil
