@@ -42,6 +42,10 @@ type Config struct {
 	// UnclaimedTime is how long credentials are kept for a pod that did not ask
 	// for them. 0: 10 min.
 	UnclaimedTime time.Duration
+	// Fresh has every request answered by a chain made for it, or for others that
+	// asked at the same moment: for where policies are tried out, and a chain of
+	// before would hide what has changed.
+	Fresh bool
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// NewSessionID makes the end of session names. Nil: random UUIDs.

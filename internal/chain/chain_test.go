@@ -398,6 +398,27 @@ func TestATryAsksSTSAndKeepsNothing(t *testing.T) {
 	})
 }
 
+// TestFresh: nothing is kept, neither chains, nor first hops, nor refusals.
+func TestFresh(t *testing.T) {
+	s := &sts{latency: 20 * time.Millisecond}
+	within(t, s, func(c *Config) { c.Fresh = true }, func(t *testing.T, c *Cache) {
+		tagless := association(func(a *identity.Association) { a.DisableSessionTags = true })
+		for range 2 {
+			keyOf(t, c, association(), pod(1))
+			keyOf(t, c, tagless, pod(1))
+		}
+		if s.made(first) != 4 || s.made(target) != 4 || c.Stats().Entries != 0 {
+			t.Errorf("%d and %d assumptions, %d kept", s.made(first), s.made(target), c.Stats().Entries)
+		}
+		s.set(target, identity.Errorf(identity.AccessDenied, "no"))
+		if _, err := c.Assume(t.Context(), association(), pod(1)); identity.KindOf(err) != identity.AccessDenied {
+			t.Errorf("got %v", err)
+		}
+		s.set(target, nil)
+		keyOf(t, c, association(), pod(1))
+	})
+}
+
 // TestChanged: what was made of the present version stays, though the change is
 // heard of late.
 func TestChanged(t *testing.T) {

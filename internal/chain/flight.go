@@ -95,6 +95,8 @@ func (c *Cache) fly(f *flight) {
 	e := &entry{key: f.key, of: f.of, version: f.version, steps: remembered(steps), err: err}
 	now := c.config.Now()
 	switch {
+	case c.config.Fresh:
+		return
 	case err == nil:
 		e.expires = ends(steps)
 		e.renew = e.expires.Add(-time.Duration(renewAt * float64(e.expires.Sub(now))))

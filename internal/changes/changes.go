@@ -48,6 +48,9 @@ type Config struct {
 	// Alone says that changes are made nowhere but in this process. Then nobody
 	// can have heard of a later one, unless the store has been replaced.
 	Alone bool
+	// WaitFor waits until the view of the store has come to a sequence, where the
+	// store itself knows better than its changes tell. Nil: these tell all there is.
+	WaitFor func(ctx context.Context, to uint64) error
 	// MaxListeners bounds those who listen. 0: 10,000.
 	MaxListeners int
 	// MaxBehind is how many changes may wait for a listener before it is cut off. 0: 4,096.
@@ -155,6 +158,9 @@ func (f *Feed) Sequence() uint64 {
 // is of kind Unavailable where that takes longer than ctx, and InvalidRequest
 // where it will never be.
 func (f *Feed) CaughtUp(ctx context.Context, to uint64) error {
+	if f.config.WaitFor != nil {
+		return f.config.WaitFor(ctx, to)
+	}
 	for {
 		f.mu.Lock()
 		reached, moved := f.reached, f.moved
