@@ -8,6 +8,7 @@
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
+FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
@@ -63,14 +64,15 @@ e2e: kubernetes nodes
 unit:
 	$(GO) test -race -timeout 20m ./...
 
-# Each fuzz test for FUZZTIME, as many at once as there are processors.
+# Each fuzz test of the rooms in FUZZ for FUZZTIME, as many at once as there are processors.
 fuzz:
-	@git grep -E '^func Fuzz\w*\(' -- '*_test.go' | sed -E 's,^(.*)/[^/]*:func (\w+)\(.*,./\1 \2,' | \
+	@git grep -E '^func Fuzz\w*\(' -- $(patsubst %,'%/*_test.go',$(FUZZ)) | sed -E 's,^(.*)/[^/]*:func (\w+)\(.*,./\1 \2,' | \
 	xargs -P "$$(nproc)" -L 1 sh -c 'out=$$($(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 $$0 2>&1) && echo "ok $$0 $$1" || { echo "FAIL $$0 $$1"; echo "$$out"; exit 1; }'
 
 # The costs of the hot paths; with BENCHTIME=1x only that the benchmarks run.
 cost:
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) \
+	  $$(git grep -lE '^func Benchmark' -- 'internal/*_test.go' | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 ARCHS   ?= amd64
 VERSION ?= dev
