@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -69,9 +68,6 @@ func (p *policies) run(cmd *cobra.Command) error {
 	form, known := forms[p.form]
 	if !known {
 		return fmt.Errorf("--form %q: want tags, external-id or auto", p.form)
-	}
-	if p.target.Existing && p.output != "commands" && p.output != "terraform" {
-		return errors.New("--existing is for -o commands and -o terraform: the policies themselves are the same")
 	}
 	a, err := p.association(cmd.Context())
 	if err != nil {

@@ -60,11 +60,7 @@ func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateI
 	if err := s.roles.Check(ctx, a); err != nil {
 		return none, err
 	}
-	made, err := s.store.Create(ctx, a, once, s.limit)
-	if err == nil {
-		s.changed(made, false)
-	}
-	return made, err
+	return s.store.Create(ctx, a, once, s.limit)
 }
 
 // Describe returns an association.
@@ -191,9 +187,6 @@ func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateI
 		})
 		return err
 	})
-	if err == nil {
-		s.changed(updated, false)
-	}
 	return updated, err
 }
 
@@ -211,8 +204,5 @@ func (s *Service) Delete(ctx context.Context, caller identity.Caller, clusterNam
 		deleted, err = s.store.Delete(ctx, cluster.Cluster, id, func(a identity.Association) error { return unmoved(seen, a) })
 		return err
 	})
-	if err == nil {
-		s.changed(deleted, true)
-	}
 	return deleted, err
 }

@@ -5,6 +5,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/podid/podid/api/v1alpha1"
@@ -80,4 +81,18 @@ func (s *Store) get(ctx context.Context, namespace, name string) (*v1alpha1.PodI
 		return nil, failure(err)
 	}
 	return o, nil
+}
+
+// Broken tells why the chain of an association is known not to work.
+func (s *Store) Broken(a identity.Association) (reason string, broken bool) {
+	o := s.known(a.Namespace, a.ServiceAccount)
+	if o == nil || ID(o.UID) != a.ID {
+		return "", false
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == v1alpha1.ConditionChainVerified && c.Status == metav1.ConditionFalse && c.ObservedGeneration == o.Generation {
+			return c.Message, true
+		}
+	}
+	return "", false
 }

@@ -43,7 +43,7 @@ type Cluster struct {
 	Folder string
 
 	options   Options
-	authority *Authority
+	authority *authority
 	processes []*process
 	leave     func() error
 }

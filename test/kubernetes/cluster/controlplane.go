@@ -17,7 +17,7 @@ var errEnded = errors.New("ended while it started")
 
 // certify makes what kubeadm makes in /etc/kubernetes/pki.
 func (c *Cluster) certify() error {
-	a, err := NewAuthority("kubernetes")
+	a, err := newAuthority("kubernetes")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,67 @@
+// Package controller keeps the status of PodIdentityAssociations: what their ids
+// are, whether a pod made now gets them, and whether AWS lets podid assume their roles.
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/time/rate"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/podid/podid/api/v1alpha1"
+	"github.com/podid/podid/internal/association"
+	"github.com/podid/podid/internal/identity"
+)
+
+// Config says what the controller works with. Cluster is required.
+type Config struct {
+	// Cluster is the cluster as AWS would name it.
+	Cluster identity.Cluster
+	// Rules are those of the association API.
+	Rules association.Rules
+	// Verify assumes the roles of an association and throws the credentials away.
+	// It returns the hop that AWS refused, from 1, and the error. Nil: chains are
+	// not verified, and the status says nothing of them.
+	Verify func(ctx context.Context, a identity.Association) (hop int, err error)
+	// VerifyEvery is how often a chain that works is verified again. 0: 1 hour.
+	VerifyEvery time.Duration
+	// VerifyRate bounds how many verifications begin in a second. 0: 2.
+	VerifyRate rate.Limit
+}
+
+const (
+	defaultVerifyEvery = time.Hour
+	defaultVerifyRate  = rate.Limit(2)
+	// workers judge at the same time, and as many verify.
+	workers = 4
+	// verifyBurst is how many verifications may begin at once.
+	verifyBurst = 5
+)
+
+// Add adds the controller to a manager. It runs while the manager leads; one
+// replica is enough, as issuing does not need it.
+func Add(m manager.Manager, c Config) error {
+	if c.Cluster == (identity.Cluster{}) || c.VerifyEvery < 0 || c.VerifyRate < 0 {
+		return errors.New("controller: Cluster is required, and times and rates are not negative")
+	}
+	if c.VerifyEvery == 0 {
+		c.VerifyEvery = defaultVerifyEvery
+	}
+	if c.VerifyRate == 0 {
+		c.VerifyRate = defaultVerifyRate
+	}
+	w := writer{live: m.GetAPIReader(), client: m.GetClient(), events: m.GetEventRecorder("podid")}
+	err := builder.ControllerManagedBy(m).Named("association").For(&v1alpha1.PodIdentityAssociation{}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(&readiness{cached: m.GetClient(), config: c, status: w})
+	if err != nil || c.Verify == nil {
+		return err
+	}
+	return builder.ControllerManagedBy(m).Named("chain").For(&v1alpha1.PodIdentityAssociation{}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(newVerification(m.GetClient(), w, c))
+}
