@@ -1,15 +1,18 @@
 # make test   everything: format, vet, staticcheck, known vulnerabilities, tests with the race detector
 # make generate   what is generated from api/: deep copies and the CustomResourceDefinition
 # make fuzz   a bounded time on every fuzz test
-# make bench  the benchmarks
+# make e2e    podid on real nodes; needs root
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
+# make cost   the Go benchmarks: time and allocations of the hot paths
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
+FUZZ ?= internal
+BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: test generate lint generated vuln unit fuzz bench clients kubernetes images
+.PHONY: test generate lint generated vuln unit fuzz cost clients kubernetes nodes e2e images
 
 test: lint generated vuln clients kubernetes unit
 
@@ -48,18 +51,28 @@ clients:
 kubernetes:
 	$(GO) run ./test/kubernetes/programs etcd kube-apiserver kube-controller-manager kube-scheduler kubectl older/kube-apiserver
 
+# What nodes are made of, from Debian. With RUNLEVEL=1 no service starts by being installed.
+nodes:
+	@if ! command -v containerd runc nft >/dev/null || ! test -x /usr/lib/cni/bridge; then \
+	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends containerd runc containernetworking-plugins nftables; fi
+
+# -v, because a machine that cannot run it has to say so, and the times are worth a look.
+e2e: kubernetes nodes
+	$(GO) run ./test/kubernetes/programs kubelet kube-proxy
+	PODID_E2E=1 $(GO) test -count=1 -v -timeout 20m ./test/e2e
+
 unit:
 	$(GO) test -race -timeout 20m ./...
 
+# Each fuzz test of the rooms in FUZZ for FUZZTIME, as many at once as there are processors.
 fuzz:
-	@for pkg in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
-	  done; \
-	done
+	@git grep -E '^func Fuzz\w*\(' -- $(patsubst %,'%/*_test.go',$(FUZZ)) | sed -E 's,^(.*)/[^/]*:func (\w+)\(.*,./\1 \2,' | \
+	xargs -P "$$(nproc)" -L 1 sh -c 'out=$$($(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 $$0 2>&1) && echo "ok $$0 $$1" || { echo "FAIL $$0 $$1"; echo "$$out"; exit 1; }'
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+# The costs of the hot paths; with BENCHTIME=1x only that the benchmarks run.
+cost:
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) \
+	  $$(git grep -lE '^func Benchmark' -- 'internal/*_test.go' | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 ARCHS   ?= amd64
 VERSION ?= dev

@@ -78,6 +78,8 @@ type options struct {
 	metricsPort       uint
 	maxCacheSize      int
 	renewAfter        time.Duration
+	revalidateAfter   time.Duration
+	whenUnheard       string
 }
 
 // What --link may say.
@@ -85,6 +87,12 @@ const (
 	linkCreate = "create"
 	linkUse    = "use"
 	linkNone   = "none"
+)
+
+// What --when-unheard may say.
+const (
+	unheardServe  = "serve"
+	unheardRefuse = "refuse"
 )
 
 func parseOptions(args []string, help io.Writer) (*options, error) {
@@ -114,10 +122,16 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	flags.UintVar(&o.metricsPort, "metrics-port", 2705, "`port` of /metrics")
 	flags.IntVar(&o.maxCacheSize, "max-cache-size", 2000, "`number` of tokens whose credentials are kept; a pod has one, and two for a while after each rotation")
 	flags.DurationVar(&o.renewAfter, "max-credential-retention-before-renewal", 3*time.Hour, "longest `time` until credentials are renewed; those that live for less than four and a half hours are renewed earlier")
+	flags.DurationVar(&o.revalidateAfter, "revalidate-after", 30*time.Second, "`time` after which, if nothing was heard of changes from podid's server, credentials are asked for anew before a pod gets them")
+	flags.StringVar(&o.whenUnheard, "when-unheard", unheardServe, "`what` pods get when nobody answers then: serve gives them what there is, until it expires; refuse gives them nothing")
 	if err := parse(flags, args, help); err != nil {
 		return nil, err
 	}
 	switch {
+	case !slices.Contains([]string{unheardServe, unheardRefuse}, o.whenUnheard):
+		return nil, misuse{fmt.Errorf("--when-unheard %s: want serve or refuse", o.whenUnheard)}
+	case o.revalidateAfter < time.Second:
+		return nil, misuse{errors.New("--revalidate-after is at least 1s")}
 	case o.clusterName == "":
 		return nil, misuse{errors.New("--cluster-name is required")}
 	case !slices.Contains([]string{linkCreate, linkUse, linkNone}, o.link):

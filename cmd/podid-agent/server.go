@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -25,7 +26,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	logger := newLogger(stderr, o.verbosity)
 	keepSecrets(logger)
-	upstream, err := upstreamOf(ctx, o)
+	upstream, tell, err := upstreamOf(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -43,12 +44,15 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 			return err
 		}
 	}
+	if o.whenUnheard == unheardRefuse && tell == nil {
+		return misuse{errors.New("--when-unheard refuse is for podid's server: AWS's own tells of no changes")}
+	}
 	doors, err := openDoors(ctx, o, logger)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	if err := serveAt(ctx, group, doors, upstream, o, logger); err != nil {
+	if err := serveAt(ctx, group, doors, upstream, tell, o, logger); err != nil {
 		doors.close()
 		return err
 	}
@@ -65,10 +69,11 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 }
 
 // serveAt starts the agent and its other servers in group.
-func serveAt(ctx context.Context, group *errgroup.Group, at *doors, upstream *eksauth.Client, o *options, logger *slog.Logger) error {
+func serveAt(ctx context.Context, group *errgroup.Group, at *doors, upstream *eksauth.Client, tell map[string]agent.Changes, o *options, logger *slog.Logger) error {
 	a, err := agent.New(agent.Config{
 		Listeners: at.pods, Upstream: upstream, Reach: upstream.Reach, Callers: o.callers,
 		MaxEntries: o.maxCacheSize, RenewAfter: o.renewAfter, Logger: logger,
+		Changes: tell, RevalidateAfter: o.revalidateAfter, RefuseUnheard: o.whenUnheard == unheardRefuse,
 	})
 	if err != nil {
 		return err

@@ -31,8 +31,16 @@ func (s *state) probes() http.Handler {
 			return
 		}
 		io.WriteString(w, "ok\n")
-		if h := s.agent.Health(); !h.Failing.IsZero() {
+		h := s.agent.Health()
+		if !h.Failing.IsZero() {
 			fmt.Fprintf(w, "EKS Auth has not answered for %v: %v; pods get what is cached\n", time.Since(h.Failing).Round(time.Second), h.Failure)
+		}
+		switch {
+		case h.Listening || h.Deaf == nil:
+		case h.Heard.IsZero():
+			fmt.Fprintf(w, "changes of associations are not heard: %v\n", h.Deaf)
+		default:
+			fmt.Fprintf(w, "changes of associations have not been heard for %v: %v\n", time.Since(h.Heard).Round(time.Second), h.Deaf)
 		}
 	})
 	return mux

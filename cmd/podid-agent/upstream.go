@@ -12,25 +12,31 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 
+	"github.com/podid/podid/internal/agent"
 	"github.com/podid/podid/internal/eksauth"
 )
 
 // upstreamOf makes the client of the EKS Auth API: of podid's server with the
-// agent's own token, or of any other with a signature.
-func upstreamOf(ctx context.Context, o *options) (*eksauth.Client, error) {
+// agent's own token, or of any other with a signature. AWS's own, which no
+// endpoint names, tells of no changes.
+func upstreamOf(ctx context.Context, o *options) (*eksauth.Client, map[string]agent.Changes, error) {
 	c := eksauth.ClientConfig{Cluster: o.clusterName, CAFile: o.caFile}
 	if o.tokenFile != "" {
 		c.Token = eksauth.TokenFile(o.tokenFile)
 		if _, err := c.Token(); err != nil {
-			return nil, fmt.Errorf("the agent's own token: %w", err)
+			return nil, nil, fmt.Errorf("the agent's own token: %w", err)
 		}
 	} else if err := signing(ctx, o, &c); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(o.endpoints) > 0 {
 		c.Endpoint, c.Replicas = o.endpoints[0], o.endpoints[1:]
 	}
-	return eksauth.NewClient(c)
+	client, err := eksauth.NewClient(c)
+	if err != nil || c.Endpoint == "" {
+		return client, nil, err
+	}
+	return client, map[string]agent.Changes{"": client}, nil
 }
 
 // signing fills in what AWS's default chain finds

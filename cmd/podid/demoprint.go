@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/podid/podid/internal/demo"
 )
@@ -18,7 +18,7 @@ func demoProgress(cmd *cobra.Command, output string) func(demo.Step) {
 		w = cmd.ErrOrStderr()
 	}
 	green, red, dim, bold, plain := "", "", "", "", ""
-	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" {
 		green, red, dim, bold, plain = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 	}
 	part := ""

@@ -55,6 +55,7 @@ SIGINT or SIGTERM.`,
 	f.StringVar(&config.AgentListen, "agent-listen", "127.0.0.1:7301", "address of the agent; port 0 takes a free one")
 	f.StringVar(&config.EnvFile, "env-file", "", "file for a shell to source, written once everything is ready")
 	f.BoolVar(&config.AWS, "aws", false, "assume roles at AWS itself, with the default credentials of this environment")
+	f.DurationVar(&config.Lease, "lease", 0, "longest time that pods hold credentials before they ask again (default: until these expire)")
 	f.BoolVarP(&verbose, "verbose", "v", false, "log every request")
 	return cmd
 }

@@ -8,12 +8,12 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
-	"github.com/podid/podid/internal/devenv"
 	"github.com/podid/podid/internal/explain"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/token/request"
 )
 
 // explaining is what the flags of podid explain say.
@@ -45,7 +45,8 @@ The exit status is 0 if all is allowed, 1 if something is refused, 2 if that can
 		Example: `  podid explain -n default -s demo-app-sa
   podid explain -n default -s demo-app-sa --action s3:GetObject --resource arn:aws:s3:::example-data-444455556666/hello.txt
   podid explain -n default -s demo-app-sa --cluster prod --profile 444455556666=prod-data
-  podid explain -n default -s demo-app-sa --live token.jwt   # a token of the pod, or - for one of podid dev`,
+  podid explain -n default -s demo-app-sa --live -           # also try it, with a token made for that
+  podid explain -n default -s demo-app-sa --live token.jwt   # or with a token of the pod`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := e.run(cmd.Context())
@@ -64,7 +65,7 @@ The exit status is 0 if all is allowed, 1 if something is refused, 2 if that can
 	f.StringVar(&e.question.Resource, "resource", "", "ARN that it does it to; '*' for actions that have none")
 	f.StringToStringVar(&e.profiles, "profile", nil, "profile to read an account with: ACCOUNT=PROFILE, may be repeated")
 	f.StringVar(&e.firstHopAs, "first-hop-as", "", "ARN of the IAM user or role that podid works with, off EKS (default: the service pods.eks.amazonaws.com)")
-	f.StringVar(&e.live, "live", "", "also try the chain, with the service account token in this file; - takes one of podid dev")
+	f.StringVar(&e.live, "live", "", "also try the chain, with the service account token in this file; - has one made, by podid dev or else by the cluster of your kubeconfig")
 	// The flag was added above, which is all that this call could complain of.
 	_ = cmd.MarkFlagRequired("service-account")
 	outputFlag(cmd, &e.output, "json")
@@ -95,15 +96,11 @@ func (e *explaining) token(ctx context.Context) error {
 	case "":
 		return nil
 	case "-":
-		client, err := devenv.ClientFromEnv(os.Getenv)
+		minted, err := podToken(ctx, request.Pod{Namespace: q.Namespace, ServiceAccount: q.ServiceAccount, Name: q.Pod}, q.Cluster)
 		if err != nil {
-			return err
+			return fmt.Errorf("--live: %w", err)
 		}
-		minted, err := client.Token(ctx, devenv.Pod{Cluster: q.Cluster, Namespace: q.Namespace, ServiceAccount: q.ServiceAccount, Name: q.Pod})
-		if err != nil {
-			return err
-		}
-		q.Token, q.Pod, q.PodUID = identity.Secret(minted.Token), minted.PodName, minted.PodUID
+		q.Token, q.Pod, q.PodUID = minted.Raw, minted.PodName, minted.PodUID
 		return nil
 	}
 	text, err := os.ReadFile(e.live)
@@ -129,8 +126,19 @@ func printReport(cmd *cobra.Command, format string, report *explain.Report) erro
 	return exitStatus(2)
 }
 
-// styleOf is how to print to w: in colour on a terminal (https://no-color.org).
+// narrowest is the least width of a terminal that sentences are wrapped for.
+const narrowest = 60
+
+// styleOf is how to print to w: on a terminal in colour (https://no-color.org)
+// and as wide as it is.
 func styleOf(w io.Writer) explain.Style {
 	f, isFile := w.(*os.File)
-	return explain.Style{Color: isFile && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == ""}
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return explain.Style{}
+	}
+	style := explain.Style{Color: os.Getenv("NO_COLOR") == ""}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width >= narrowest {
+		style.Width = width
+	}
+	return style
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -68,6 +69,9 @@ func (p *policies) run(cmd *cobra.Command) error {
 	form, known := forms[p.form]
 	if !known {
 		return fmt.Errorf("--form %q: want tags, external-id or auto", p.form)
+	}
+	if p.target.Existing && p.output != "commands" && p.output != "terraform" {
+		return errors.New("--existing is for -o commands and -o terraform: the policies themselves are the same")
 	}
 	a, err := p.association(cmd.Context())
 	if err != nil {

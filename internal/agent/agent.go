@@ -50,6 +50,16 @@ type Config struct {
 	// RenewAfter is when credentials are renewed at the latest; at three quarters
 	// of their life they are at any rate. 0: 3 h.
 	RenewAfter time.Duration
+	// Changes tell what becomes of the associations of clusters, by the names of
+	// these; "" stands for all others. What has changed is dropped at once. None:
+	// what is in memory stays as long as it is valid.
+	Changes map[string]Changes
+	// RevalidateAfter is how long ago anything may have been heard from Changes
+	// when credentials are handed out. Then they are asked for anew first; where
+	// nobody answers within half a second, they are handed out all the same, or
+	// refused if RefuseUnheard says so. 0: 30 s.
+	RevalidateAfter time.Duration
+	RefuseUnheard   bool
 	// FetchTimeout bounds one call to Upstream; a pod waits twice as long at
 	// most, since the call may have to wait for its turn. 0: 5 s.
 	FetchTimeout time.Duration
@@ -74,25 +84,20 @@ func New(c Config) (*Agent, error) {
 	switch {
 	case c.Upstream == nil:
 		return nil, errors.New("agent: no upstream")
-	case c.MaxEntries < 0, c.MaxInFlight < 0, c.FetchTimeout < 0, c.RenewAfter < 0:
+	case c.MaxEntries < 0, c.MaxInFlight < 0, c.FetchTimeout < 0, c.RenewAfter < 0, c.RevalidateAfter < 0:
 		return nil, errors.New("agent: a negative bound")
+	case c.RefuseUnheard && len(c.Changes) == 0:
+		return nil, errors.New("agent: to refuse what is unheard of, there must be something to hear")
 	}
 	addresses, err := addressesOf(c.Listeners)
 	if err != nil {
 		return nil, err
 	}
-	if c.MaxEntries == 0 {
-		c.MaxEntries = 2000
-	}
-	if c.MaxInFlight == 0 {
-		c.MaxInFlight = 160
-	}
-	if c.FetchTimeout == 0 {
-		c.FetchTimeout = 5 * time.Second
-	}
-	if c.RenewAfter == 0 {
-		c.RenewAfter = 3 * time.Hour
-	}
+	setDefault(&c.MaxEntries, 2000)
+	setDefault(&c.MaxInFlight, 160)
+	setDefault(&c.FetchTimeout, 5*time.Second)
+	setDefault(&c.RenewAfter, 3*time.Hour)
+	setDefault(&c.RevalidateAfter, 30*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -116,6 +121,12 @@ func New(c Config) (*Agent, error) {
 	return a, nil
 }
 
+func setDefault[T comparable](p *T, value T) {
+	if *p == *new(T) {
+		*p = value
+	}
+}
+
 // Run serves until ctx ends, and returns when nothing of the agent runs any
 // more. It can be called once.
 func (a *Agent) Run(ctx context.Context) error {
@@ -123,6 +134,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.server.Run(ctx, a.listeners...) })
 	group.Go(func() error { a.cache.keepFresh(ctx); return nil })
+	for _, e := range a.cache.ears {
+		group.Go(func() error { a.cache.listen(ctx, e); return nil })
+	}
 	if a.reach != nil {
 		group.Go(func() error { a.cache.contact.lookFor(ctx, a.reach); return nil })
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 // guarded by the cache's lock; of the rest nothing changes but shown.
 type answer struct {
 	grant   eksauth.Grant
+	cluster string // name; empty: the grant does not say
 	arrived time.Time
 	expires time.Time
 	lowAt   time.Time // from here on there is too little life left to hand it out
@@ -57,6 +59,7 @@ func newAnswer(g *eksauth.Grant, now time.Time, renewAfter time.Duration) (*answ
 	due := float64(min(life*3/4, renewAfter))
 	a := &answer{
 		grant:   *g,
+		cluster: clusterOf(g.AssociationARN),
 		arrived: now,
 		expires: expires,
 		lowAt:   expires.Add(-leastLife),
@@ -74,6 +77,17 @@ func newAnswer(g *eksauth.Grant, now time.Time, renewAfter time.Duration) (*answ
 		a.grant.Session = identity.Session{}
 	}
 	return a, nil
+}
+
+// clusterOf reads arn:PARTITION:eks:REGION:ACCOUNT:podidentityassociation/CLUSTER/ID.
+func clusterOf(associationARN string) string {
+	arn, err := identity.ParseARN(associationARN)
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(arn.Resource, "/")
+	cluster, _, _ := strings.Cut(rest, "/")
+	return cluster
 }
 
 // body returns the answer as it is to be sent at the given time.
@@ -109,9 +123,10 @@ func (a *answer) encode(now time.Time) (*body, error) {
 type freshness int
 
 const (
-	fresh  freshness = iota // nothing
-	ageing                  // renew it, and hand it out meanwhile
-	low                     // renew it first, if the upstream answers soon
+	fresh    freshness = iota // nothing
+	ageing                    // renew it, and hand it out meanwhile
+	low                       // renew it first, if the upstream answers soon
+	unproven                  // the same: it may have been revoked
 )
 
 func (a *answer) freshness(now time.Time) freshness {

@@ -39,7 +39,11 @@ type cache struct {
 	fetchTimeout time.Duration
 	renewAfter   time.Duration
 	maxRenewals  int
-	logger       *slog.Logger
+	ears         map[string]*ear // by cluster
+	// What has been unheard of for longer than revalidateAfter is asked for first.
+	revalidateAfter time.Duration
+	refuseUnheard   bool
+	logger          *slog.Logger
 
 	ctx     context.Context // of the fetches, which outlive the requests that start them
 	cancel  context.CancelFunc
@@ -81,13 +85,21 @@ func newCache(c Config) *cache {
 		fetchTimeout: c.FetchTimeout,
 		renewAfter:   c.RenewAfter,
 		maxRenewals:  max(c.MaxInFlight/4, 1), // pods without credentials come first
+		ears:         make(map[string]*ear),
 		logger:       c.Logger,
-		ctx:          ctx,
-		cancel:       cancel,
-		pods:         make(map[podKey]*pod),
-		refusals:     newLRU[*refusal](c.MaxEntries, nil),
-		flights:      make(map[tokenHash]*flight),
-		turns:        newTurns(c.MaxInFlight, c.MaxEntries),
+
+		revalidateAfter: c.RevalidateAfter,
+		refuseUnheard:   c.RefuseUnheard,
+
+		ctx:      ctx,
+		cancel:   cancel,
+		pods:     make(map[podKey]*pod),
+		refusals: newLRU[*refusal](c.MaxEntries, nil),
+		flights:  make(map[tokenHash]*flight),
+		turns:    newTurns(c.MaxInFlight, c.MaxEntries),
+	}
+	for cluster, from := range c.Changes {
+		made.ears[cluster] = &ear{cluster: cluster, from: from}
 	}
 	made.accepted = newLRU(c.MaxEntries, made.leaveLocked)
 	return made
@@ -100,14 +112,14 @@ func (c *cache) get(ctx context.Context, token, from string) (*body, *refusal) {
 	now := time.Now()
 	have, a, state := c.recall(key, now)
 	if have == nil {
-		claims, err := parseClaims(token)
-		if err != nil {
-			return nil, unparsable(err)
+		q, refused := newAsk(key, token, from)
+		if refused != nil {
+			return nil, refused
 		}
-		if err := claims.check(now); err != nil {
+		if err := q.claims.check(now); err != nil {
 			return nil, badClaims(err)
 		}
-		return c.wait(ctx, ask{key, identity.Secret(token), claims, sourceOf(from)})
+		return c.wait(ctx, q)
 	}
 	if err := a.check(now); err != nil {
 		return nil, badClaims(err)
@@ -115,24 +127,45 @@ func (c *cache) get(ctx context.Context, token, from string) (*body, *refusal) {
 	switch state {
 	case ageing:
 		c.renew(a.pod)
-	case low:
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		claims, err := parseClaims(token)
-		if err != nil { // it was parsed when it was accepted
-			return nil, unparsable(err)
-		}
-		better, refused := c.fetch(ctx, ask{key, identity.Secret(token), claims, sourceOf(from)})
-		switch {
-		case better != nil:
-			return better.body(now), nil
-		case refused.final:
+	case low, unproven:
+		q, refused := newAsk(key, token, from)
+		if refused != nil { // it was parsed when it was accepted
 			return nil, refused
 		}
-		c.stale.Add(1)
-		return have.body(now), nil
+		return c.better(ctx, q, have, state == unproven)
 	}
 	c.hits.Add(1)
+	return have.body(now), nil
+}
+
+// better returns something better than what there is, if that comes soon.
+func (c *cache) better(ctx context.Context, q ask, have *answer, unproven bool) (*body, *refusal) {
+	if unproven && !c.refuseUnheard && !c.contact.health().Failing.IsZero() {
+		c.unheard.Add(1) // there is nobody to ask, and an ear notices when there is
+		return have.body(time.Now()), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	got, refused := c.fetch(ctx, q)
+	now := time.Now()
+	switch {
+	case got != nil:
+		return got.body(now), nil
+	case refused.final:
+		return nil, refused
+	}
+	c.mu.Lock()
+	proven, ends := c.provenLocked(have, now), have.freshness(now) == low
+	c.mu.Unlock()
+	switch {
+	case !proven && c.refuseUnheard:
+		return nil, unconfirmed()
+	case !proven:
+		c.unheard.Add(1)
+	}
+	if ends {
+		c.stale.Add(1)
+	}
 	return have.body(now), nil
 }
 
@@ -147,7 +180,15 @@ func (c *cache) recall(key tokenHash, now time.Time) (*answer, *accepted, freshn
 	}
 	have := a.pod.answer
 	have.handedOut = true
-	return have, a, have.freshness(now)
+	return have, a, c.freshnessLocked(have, now)
+}
+
+// freshnessLocked is the freshness of an answer by its age, and by what is heard.
+func (c *cache) freshnessLocked(a *answer, now time.Time) freshness {
+	if !c.provenLocked(a, now) {
+		return unproven
+	}
+	return a.freshness(now)
 }
 
 // acceptLocked keeps what the upstream gave for a token, for all tokens of its

@@ -30,6 +30,15 @@ type ask struct {
 	source netip.Addr // zero: the agent itself
 }
 
+// newAsk reads a token. The refusal says that it is none.
+func newAsk(key tokenHash, token, from string) (ask, *refusal) {
+	claims, err := parseClaims(token)
+	if err != nil {
+		return ask{}, unparsable(err)
+	}
+	return ask{key, identity.Secret(token), claims, sourceOf(from)}, nil
+}
+
 // sourceOf is the address of "192.0.2.1:1234"; zero, if it is none.
 func sourceOf(remote string) netip.Addr {
 	at, _ := netip.ParseAddrPort(remote)
@@ -95,7 +104,7 @@ func (c *cache) fetch(ctx context.Context, q ask) (*answer, *refusal) {
 // joinLocked returns the flight that fetches for q, begun now if need be; or,
 // where there is no need, what another one has just brought.
 func (c *cache) joinLocked(q ask, now time.Time) (*answer, *flight, *refusal) {
-	if a, ok := c.accepted.get(q.key); ok && a.pod.answer != nil && a.pod.answer.freshness(now) == fresh {
+	if a, ok := c.accepted.get(q.key); ok && a.pod.answer != nil && c.freshnessLocked(a.pod.answer, now) == fresh {
 		return a.pod.answer, nil, nil
 	}
 	if r, ok := c.refusals.get(q.key); ok && now.Before(r.until) {

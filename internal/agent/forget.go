@@ -9,8 +9,13 @@ type Held struct {
 	ServiceAccount string
 	Pod            string
 	PodUID         string
-	AssociationID  string    // empty, where there are no credentials
-	Arrived        time.Time // of the credentials, from the upstream; zero, where there are none
+
+	// Where there are no credentials, the rest is empty.
+	Cluster       string // name
+	AssociationID string
+	Version       string    // of the association
+	Sequence      uint64    // at which it was that
+	Arrived       time.Time // of the credentials, from the upstream
 }
 
 // heldBy describes what there is for a token. Who has credentials is what the
@@ -19,7 +24,7 @@ func heldBy(c claims, have *answer) Held {
 	h := Held{Namespace: c.pod.namespace, ServiceAccount: c.pod.serviceAccount, Pod: c.podName, PodUID: c.pod.podUID}
 	if have != nil {
 		g := have.grant
-		h.AssociationID, h.Arrived = g.AssociationID, have.arrived
+		h.Cluster, h.AssociationID, h.Version, h.Sequence, h.Arrived = have.cluster, g.AssociationID, g.Version, g.Sequence, have.arrived
 		if g.Namespace != "" && g.ServiceAccount != "" {
 			h.Namespace, h.ServiceAccount = g.Namespace, g.ServiceAccount
 		}

@@ -19,10 +19,21 @@ type Health struct {
 	Failing time.Time
 	// Failure is what is in the way.
 	Failure error
+	// Listening: whatever changes is told at once.
+	Listening bool
+	// Heard is when anything was last heard of changes; zero: never, or there is
+	// nothing to hear.
+	Heard time.Time
+	// Deaf is why the agent is not listening.
+	Deaf error
 }
 
 // Health returns how the agent fares with its upstream.
-func (a *Agent) Health() Health { return a.cache.contact.health() }
+func (a *Agent) Health() Health {
+	h := a.cache.contact.health()
+	h.Listening, h.Heard, h.Deaf = a.cache.listeningState()
+	return h
+}
 
 // contact keeps a Health.
 type contact struct {

@@ -27,6 +27,11 @@ func (a *Agent) WriteMetrics(w io.Writer) {
 		m.sample("podid_agent_responses_total", fmt.Sprintf(`{code="%d"}`, status), s.Responses[status])
 	}
 	m.counter("podid_agent_stale_total", "Answers with less than five minutes of life, since EKS Auth did not give better.", s.Stale)
+	m.counter("podid_agent_unheard_total", "Answers with credentials of which it was not known for long whether they were revoked.", s.Unheard)
+	m.counter("podid_agent_changes_total", "Changes of associations heard of.", s.Changes)
+	m.counter("podid_agent_dropped_total", "Pods whose credentials were dropped since their association had changed.", s.Dropped)
+	m.gauge("podid_agent_listening", "Whether changes of associations are heard as they happen.", one(h.Listening))
+	m.gauge("podid_agent_changes_last_heard_timestamp_seconds", "When anything was last heard of changes; 0: never.", unix(h.Heard))
 	m.family("podid_agent_upstream_calls_total", "counter", "Calls to EKS Auth by reason.")
 	m.sample("podid_agent_upstream_calls_total", `{reason="request"}`, s.Fetches)
 	m.sample("podid_agent_upstream_calls_total", `{reason="renewal"}`, s.Renewals)
@@ -47,11 +52,7 @@ func (a *Agent) WriteMetrics(w io.Writer) {
 	m.sample(seconds+"_sum", "", s.UpstreamSum.Seconds())
 	m.sample(seconds+"_count", "", total)
 
-	up := 0
-	if h.Reached && h.Failing.IsZero() {
-		up = 1
-	}
-	m.gauge("podid_agent_upstream_up", "Whether EKS Auth answered the last call.", up)
+	m.gauge("podid_agent_upstream_up", "Whether EKS Auth answered the last call.", one(h.Reached && h.Failing.IsZero()))
 	m.gauge("podid_agent_upstream_last_answer_timestamp_seconds", "When EKS Auth last answered; 0: never.", unix(h.Answered))
 	m.gauge("podid_agent_upstream_in_flight", "Calls to EKS Auth under way.", s.InFlight)
 	m.gauge("podid_agent_upstream_waiting", "Fetches that wait for a call to end.", s.Waiting)
@@ -59,6 +60,13 @@ func (a *Agent) WriteMetrics(w io.Writer) {
 	m.gauge("podid_agent_cached_pods", "Pods whose credentials are in memory.", s.Pods)
 	m.gauge("podid_agent_connections", "Connections of pods.", s.Connections)
 	m.counter("podid_agent_connections_turned_away_total", "Connections closed at once: too many from one address, or not from this node.", s.TurnedAway)
+}
+
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 func unix(t time.Time) int64 {

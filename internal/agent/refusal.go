@@ -92,6 +92,12 @@ func busy() *refusal {
 		text: "Too many pods are waiting for credentials", retryIn: failedFor}
 }
 
+// unconfirmed is the refusal of credentials that may have been revoked.
+func unconfirmed() *refusal {
+	return &refusal{status: http.StatusServiceUnavailable, code: "ServiceUnavailableException",
+		text: "EKS Auth does not confirm that the credentials still hold", retryIn: failedFor}
+}
+
 // overdue is the refusal of a fetch that takes longer than its pod waits, which
 // is mostly gone by then.
 func overdue() *refusal {

@@ -17,6 +17,11 @@ type Stats struct {
 	Remembered uint64 // requests that would have, had the upstream not just refused or failed
 	Stale      uint64 // of the last two, those given credentials that end soon, for want of better
 
+	Unheard uint64 // requests answered though nothing was heard of changes for longer than RevalidateAfter
+
+	Changes uint64 // heard of
+	Dropped uint64 // pods whose credentials were dropped for them
+
 	Fetches  uint64 // calls to the upstream for requests that waited
 	Renewals uint64 // calls to the upstream ahead of need
 	// Of all these calls, those that ended without credentials.
@@ -54,6 +59,7 @@ func (a *Agent) Stats() Stats {
 // counters are the part of Stats that needs no lock, or one of its own.
 type counters struct {
 	hits, stale, misses, remembered          atomic.Uint64
+	unheard, changes, dropped                atomic.Uint64
 	fetched, renewed                         atomic.Uint64
 	failures, refusedUpstream, throttled, ok atomic.Uint64
 
@@ -104,6 +110,7 @@ func (c *counters) countResponse(status int) {
 func (c *cache) stats() Stats {
 	s := Stats{
 		Hits: c.hits.Load(), Stale: c.stale.Load(), Misses: c.misses.Load(), Remembered: c.remembered.Load(),
+		Unheard: c.unheard.Load(), Changes: c.changes.Load(), Dropped: c.dropped.Load(),
 		Fetches: c.fetched.Load(), Renewals: c.renewed.Load(),
 		Failures: c.failures.Load(), Refused: c.refusedUpstream.Load(), Throttled: c.throttled.Load(),
 		Responses: map[int]uint64{http.StatusOK: c.ok.Load()},

@@ -60,7 +60,11 @@ func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateI
 	if err := s.roles.Check(ctx, a); err != nil {
 		return none, err
 	}
-	return s.store.Create(ctx, a, once, s.limit)
+	made, err := s.store.Create(ctx, a, once, s.limit)
+	if err == nil {
+		s.changed(made, false)
+	}
+	return made, err
 }
 
 // Describe returns an association.
@@ -187,6 +191,9 @@ func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateI
 		})
 		return err
 	})
+	if err == nil {
+		s.changed(updated, false)
+	}
 	return updated, err
 }
 
@@ -204,5 +211,8 @@ func (s *Service) Delete(ctx context.Context, caller identity.Caller, clusterNam
 		deleted, err = s.store.Delete(ctx, cluster.Cluster, id, func(a identity.Association) error { return unmoved(seen, a) })
 		return err
 	})
+	if err == nil {
+		s.changed(deleted, true)
+	}
 	return deleted, err
 }

@@ -34,6 +34,10 @@ type Config struct {
 	// Clusters are those that associations can be made for. An account has one
 	// cluster of a name, as requests name nothing else.
 	Clusters []Cluster
+	// Changed is told of each association that was made, changed or deleted, once
+	// the store has it and before whoever asked hears of it. Of writes at the same
+	// time it may hear in another order. Nil: nobody is told.
+	Changed func(a identity.Association, deleted bool)
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Limit is the number of associations a cluster can have. 0: DefaultLimit.
@@ -47,6 +51,7 @@ type Service struct {
 	roles    Roles
 	rules    Rules
 	clusters map[clusterKey]Cluster
+	changed  func(a identity.Association, deleted bool)
 	now      func() time.Time
 	limit    int
 }
@@ -56,7 +61,10 @@ func New(c Config) (*Service, error) {
 	if c.Store == nil || c.Roles == nil {
 		return nil, errors.New("association: Config.Store and Config.Roles are required")
 	}
-	s := &Service{store: c.Store, roles: c.Roles, rules: c.Rules, clusters: map[clusterKey]Cluster{}, now: c.Now, limit: c.Limit}
+	s := &Service{store: c.Store, roles: c.Roles, rules: c.Rules, clusters: map[clusterKey]Cluster{}, changed: c.Changed, now: c.Now, limit: c.Limit}
+	if s.changed == nil {
+		s.changed = func(identity.Association, bool) {}
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -64,6 +64,8 @@ type fixture struct {
 	admin *caller
 	roles *roles
 	now   time.Time
+	told  []identity.Association // through Config.Changed
+	gone  []bool                 // whether each of these was deleted
 }
 
 func newFixture(t testing.TB, rules ...association.Rules) *fixture {
@@ -75,6 +77,9 @@ func newFixture(t testing.TB, rules ...association.Rules) *fixture {
 	t.Cleanup(func() { store.Close() })
 	f := &fixture{admin: &caller{account: account}, roles: &roles{}, now: time.Date(2026, 3, 1, 12, 0, 0, 987654321, time.UTC)}
 	f.Service, err = association.New(association.Config{
+		Changed: func(a identity.Association, deleted bool) {
+			f.told, f.gone = append(f.told, a), append(f.gone, deleted)
+		},
 		Store: store, Roles: f.roles, Now: func() time.Time { return f.now }, Rules: append(rules, association.Rules{})[0],
 		Clusters: []association.Cluster{
 			{Cluster: home, Tags: map[string]string{"team": "blue"}},

@@ -42,6 +42,10 @@ type Config struct {
 	// UnclaimedTime is how long credentials are kept for a pod that did not ask
 	// for them. 0: 10 min.
 	UnclaimedTime time.Duration
+	// Fresh has every request answered by a chain made for it, or for others that
+	// asked at the same moment: for where policies are tried out, and a chain of
+	// before would hide what has changed.
+	Fresh bool
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// NewSessionID makes the end of session names. Nil: random UUIDs.
@@ -102,6 +106,7 @@ func madeOf(a identity.Association) made {
 type entry struct {
 	key     key
 	of      made
+	version string
 	steps   []issue.Step
 	err     error     // the refusal
 	renew   time.Time // after this it is made anew
@@ -197,6 +202,8 @@ func (c *Cache) Assume(ctx context.Context, a identity.Association, s identity.S
 	switch kind := identity.KindOf(err); {
 	case err == nil:
 		return f.steps, nil
+	case errors.Is(err, errChanged): // and what there is of old is of an association that is no more
+		return nil, err
 	case old != nil && old.err == nil && (kind == identity.Throttled || kind == identity.Unavailable):
 		return old.steps, nil
 	case f != nil:
@@ -250,14 +257,21 @@ func (c *Cache) Try(ctx context.Context, a identity.Association, s identity.Subj
 }
 
 // Forget drops the chains of an association. Chains under way are not given out.
-func (c *Cache) Forget(associationID string) {
+func (c *Cache) Forget(associationID string) { c.Changed(associationID, "") }
+
+// Changed drops the chains of an association but for those of its present
+// version, identity.Association.Version, which another request may have had
+// made already. Chains of others that are under way are not given out.
+func (c *Cache) Changed(associationID, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.entries[associationID] {
-		c.drop(e)
+		if e.version != version {
+			c.drop(e)
+		}
 	}
 	for k, f := range c.flights {
-		if k.association == associationID {
+		if k.association == associationID && f.version != version {
 			c.abandon(f)
 		}
 	}

@@ -16,6 +16,7 @@ type sts struct {
 	latency time.Duration
 	limit   int // calls in each second of the clock; 0: any number
 	refuse  map[string]error
+	behind  time.Duration // its clock
 
 	mu        sync.Mutex
 	second    int64
@@ -58,7 +59,7 @@ func (s *sts) AssumeRole(ctx context.Context, with *identity.Credentials, hop id
 	n := s.granted[hop.RoleARN]
 	return identity.Session{Credentials: identity.Credentials{
 		AccessKeyID: fmt.Sprintf("%s-%d", hop.RoleARN, n), SecretAccessKey: "secret", SessionToken: "token", Expires: now.Add(time.Hour),
-	}, AssumedRoleARN: hop.SessionName}, nil
+	}, AssumedRoleARN: hop.SessionName, Issued: now.Add(-s.behind).Truncate(time.Second)}, nil
 }
 
 func (s *sts) made(role string) int {
@@ -395,4 +396,90 @@ func TestATryAsksSTSAndKeepsNothing(t *testing.T) {
 		}
 		keyOf(t, c, association(), pod(1))
 	})
+}
+
+// TestFresh: nothing is kept, neither chains, nor first hops, nor refusals.
+func TestFresh(t *testing.T) {
+	s := &sts{latency: 20 * time.Millisecond}
+	within(t, s, func(c *Config) { c.Fresh = true }, func(t *testing.T, c *Cache) {
+		tagless := association(func(a *identity.Association) { a.DisableSessionTags = true })
+		for range 2 {
+			keyOf(t, c, association(), pod(1))
+			keyOf(t, c, tagless, pod(1))
+		}
+		if s.made(first) != 4 || s.made(target) != 4 || c.Stats().Entries != 0 {
+			t.Errorf("%d and %d assumptions, %d kept", s.made(first), s.made(target), c.Stats().Entries)
+		}
+		s.set(target, identity.Errorf(identity.AccessDenied, "no"))
+		if _, err := c.Assume(t.Context(), association(), pod(1)); identity.KindOf(err) != identity.AccessDenied {
+			t.Errorf("got %v", err)
+		}
+		s.set(target, nil)
+		keyOf(t, c, association(), pod(1))
+	})
+}
+
+// TestChanged: what was made of the present version stays, though the change is
+// heard of late.
+func TestChanged(t *testing.T) {
+	s := &sts{latency: 20 * time.Millisecond}
+	within(t, s, nil, func(t *testing.T, c *Cache) {
+		a := association()
+		before := keyOf(t, c, a, pod(1))
+		c.Changed(a.ID, a.Version())
+		if keyOf(t, c, a, pod(1)) != before {
+			t.Error("a chain of the present version was dropped")
+		}
+		c.Changed(a.ID, "another")
+		if keyOf(t, c, a, pod(1)) == before {
+			t.Error("a chain of another version was kept")
+		}
+	})
+}
+
+// TestAChangeDuringARenewal: the chain that is being renewed is not a way around it.
+func TestAChangeDuringARenewal(t *testing.T) {
+	s := &sts{latency: 20 * time.Millisecond}
+	within(t, s, nil, func(t *testing.T, c *Cache) {
+		keyOf(t, c, association(), pod(1))
+		time.Sleep(45 * time.Minute) // past renewAt, before the end
+		asked := make(chan error)
+		go func() {
+			_, err := c.Assume(t.Context(), association(), pod(1))
+			asked <- err
+		}()
+		time.Sleep(5 * time.Millisecond)
+		c.Changed(association().ID, "another")
+		if err := <-asked; identity.KindOf(err) != identity.Unavailable {
+			t.Errorf("got %v, want to be told to ask again", err)
+		}
+	})
+}
+
+// TestSessionsAreDatedAfterTheRevocation: a clock of AWS that is behind makes no
+// sessions that the statement against older ones would end.
+func TestSessionsAreDatedAfterTheRevocation(t *testing.T) {
+	for name, behind := range map[string]time.Duration{"the same clock": 0, "a little": 700 * time.Millisecond, "much": 4 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			s := &sts{latency: 20 * time.Millisecond, behind: behind}
+			within(t, s, nil, func(t *testing.T, c *Cache) {
+				time.Sleep(300 * time.Millisecond)
+				revoked := time.Now().Add(time.Second).Truncate(time.Second)
+				steps, err := c.Assume(t.Context(), association(func(a *identity.Association) { a.RevokedAt = revoked }), pod(1))
+				if identity.KindOf(err) == identity.Throttled { // it takes longer than a pod waits
+					time.Sleep(5 * time.Second)
+					steps, err = c.Assume(t.Context(), association(func(a *identity.Association) { a.RevokedAt = revoked }), pod(1))
+				}
+				if err != nil || len(steps) != 2 {
+					t.Fatalf("%v, %v", steps, err)
+				}
+				if issued := steps[1].Session.Issued; issued.Before(revoked) {
+					t.Errorf("dated %v, revoked at %v", issued, revoked)
+				}
+				if s.made(first) != 1 || s.made(target) > 2 {
+					t.Errorf("%d and %d assumptions", s.made(first), s.made(target))
+				}
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/podid/podid/internal/identity"
@@ -14,6 +15,7 @@ type flight struct {
 	association identity.Association
 	subject     identity.Subject
 	of          made
+	version     string
 	turn        turn
 
 	// Guarded by Cache.mu.
@@ -50,7 +52,7 @@ func (c *Cache) join(k key, a identity.Association, s identity.Subject, p priori
 		if len(c.flights) >= c.config.MaxQueue {
 			return nil, c.comeAgain("Too many pods wait for credentials.")
 		}
-		f = &flight{key: k, association: a, subject: s, of: madeOf(a), priority: p, done: make(chan struct{})}
+		f = &flight{key: k, association: a, subject: s, of: madeOf(a), version: a.Version(), priority: p, done: make(chan struct{})}
 		c.flights[k] = f
 		go c.fly(f)
 	}
@@ -86,13 +88,15 @@ func (c *Cache) fly(f *flight) {
 	defer close(f.done)
 	f.steps, f.err = steps, err
 	if f.gone {
-		f.steps, f.err = nil, identity.Errorf(identity.Unavailable, "The association has just changed. Ask again.")
+		f.steps, f.err = nil, identity.Errorf(identity.Unavailable, "The association has just changed. Ask again.").Because(errChanged)
 		return
 	}
 	delete(c.flights, f.key)
-	e := &entry{key: f.key, of: f.of, steps: remembered(steps), err: err}
+	e := &entry{key: f.key, of: f.of, version: f.version, steps: remembered(steps), err: err}
 	now := c.config.Now()
 	switch {
+	case c.config.Fresh:
+		return
 	case err == nil:
 		e.expires = ends(steps)
 		e.renew = e.expires.Add(-time.Duration(renewAt * float64(e.expires.Sub(now))))
@@ -107,6 +111,9 @@ func (c *Cache) fly(f *flight) {
 	}
 	c.keep(e)
 }
+
+// errChanged is why a flight has nothing to give: nothing of it is to be used.
+var errChanged = errors.New("its association was changed, revoked or deleted, or its pod is gone")
 
 // remembered marks steps as known from before, and forgets the secrets of all
 // but the last, which have served.
@@ -143,12 +150,16 @@ func (c *Cache) make(ctx context.Context, f *flight) ([]issue.Step, error) {
 // hops makes role assumptions one after the other, the first with the session
 // that steps end with.
 func (c *Cache) hops(ctx context.Context, f *flight, hops []identity.Hop, steps []issue.Step) ([]issue.Step, error) {
-	for _, hop := range hops {
+	for i, hop := range hops {
 		var with *identity.Credentials
 		if len(steps) > 0 {
 			with = &steps[len(steps)-1].Session.Credentials
 		}
-		session, err := c.assume(ctx, f, with, hop)
+		assume := c.assume
+		if i == len(hops)-1 && !f.association.RevokedAt.IsZero() {
+			assume = c.assumeAfter
+		}
+		session, err := assume(ctx, f, with, hop)
 		steps = append(steps, issue.Step{Hop: hop, Session: session, Err: err})
 		if err != nil {
 			return steps, err

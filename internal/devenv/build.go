@@ -20,6 +20,8 @@ import (
 	"github.com/podid/podid/internal/association/sqlite"
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/awssim"
+	"github.com/podid/podid/internal/chain"
+	"github.com/podid/podid/internal/changes"
 	"github.com/podid/podid/internal/eks"
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
@@ -39,6 +41,8 @@ type environment struct {
 
 	keys    *keyring
 	store   *sqlite.Store
+	feed    *changes.Feed
+	chains  *chain.Cache
 	closers []io.Closer
 }
 
@@ -70,11 +74,15 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.makeChains(assumer); err != nil {
+		return nil, err
+	}
 	associations, err := e.associations(checker)
 	if err != nil {
 		return nil, err
 	}
-	issuing, err := e.issuing(associations, assumer)
+	find := lookup{associations, e.world}
+	issuing, err := e.issuing(find)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +90,9 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	eksAuthAPI, err := eksauth.New(eksauth.Config{Issue: issuing.Issue, Cluster: e.world.cluster, Caller: caller})
+	eksAuthAPI, err := eksauth.New(eksauth.Config{
+		Issue: issuing.Issue, Cluster: e.world.cluster, Caller: caller, Lease: e.config.Lease, Changes: e.feed, Lookup: find.Lookup,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -140,21 +150,45 @@ func (e *environment) roles(ctx context.Context) (*sts.Assumer, *sts.Checker, er
 		}
 		config = sts.Config{FirstHop: sts.Identity, AWS: own}
 	}
-	assumer, err := sts.New(config)
+	checker, err := sts.NewChecker(config)
 	if err != nil {
 		return nil, nil, err
 	}
-	checker, err := sts.NewChecker(config)
+	config.Once = true // the chain room tries again
+	assumer, err := sts.New(config)
 	return assumer, checker, err
 }
 
 func (e *environment) associations(roles association.Roles) (*association.Service, error) {
 	return association.New(association.Config{
-		Store: e.store, Roles: roles, Clusters: e.world.clusters(e.issuerURL, time.Now()),
+		Store: e.store, Roles: roles, Clusters: e.world.clusters(e.issuerURL, time.Now()), Changed: e.changed,
 	})
 }
 
-func (e *environment) issuing(associations *association.Service, roles issue.RoleAssumer) (*issue.Issuer, error) {
+// makeChains makes what makes chains, and what tells it and the agent of
+// changes. Chains are not kept: whoever has just changed a policy wants to see
+// what comes of it.
+func (e *environment) makeChains(roles issue.RoleAssumer) (err error) {
+	if e.chains, err = chain.New(chain.Config{Roles: roles, Fresh: true}); err != nil {
+		return err
+	}
+	e.feed, err = changes.New(changes.Config{
+		First: func(c changes.Change) { e.chains.Changed(c.AssociationID, c.Version) },
+		// One process has the store to itself, and counts on from an earlier one's time.
+		Alone: true, Begin: uint64(time.Now().UnixMicro()),
+	})
+	return err
+}
+
+func (e *environment) changed(a identity.Association, deleted bool) {
+	if deleted {
+		e.feed.Announce(changes.Deleted(a))
+		return
+	}
+	e.feed.Announce(changes.Of(a))
+}
+
+func (e *environment) issuing(find issue.Associations) (*issue.Issuer, error) {
 	issuers := map[string]token.Issuer{}
 	for name := range e.info.Issuers {
 		issuers[name] = token.Issuer{URL: e.issuerURL(name), JWKSURL: e.issuerURL(name) + "/openid/v1/jwks"}
@@ -168,7 +202,7 @@ func (e *environment) issuing(associations *association.Service, roles issue.Rol
 		return nil, err
 	}
 	return issue.New(issue.Config{
-		Verifier: verifier, Associations: lookup{associations, e.world}, Roles: roles, Audit: sink,
+		Verifier: verifier, Associations: find, Chains: e.chains, Audit: sink,
 	})
 }
 
@@ -262,7 +296,7 @@ func (e *environment) describe() {
 // agent puts the agent together. It serves the pods of all clusters: whose a
 // token is says its issuer, which the server then verifies.
 func (e *environment) agent(listener net.Listener) (*agent.Agent, error) {
-	clients := map[string]*eksauth.Client{}
+	clients, tell := map[string]*eksauth.Client{}, map[string]agent.Changes{}
 	for _, c := range e.world.Clusters {
 		node := e.keys.Nodes[c.Account]
 		client, err := eksauth.NewClient(eksauth.ClientConfig{
@@ -272,10 +306,10 @@ func (e *environment) agent(listener net.Listener) (*agent.Agent, error) {
 		if err != nil {
 			return nil, err
 		}
-		clients[e.issuerURL(c.Name)] = client
+		clients[e.issuerURL(c.Name)], tell[c.Name] = client, client
 	}
 	return agent.New(agent.Config{
-		Listeners: []net.Listener{listener}, Logger: e.config.Logger,
+		Listeners: []net.Listener{listener}, Logger: e.config.Logger, Changes: tell,
 		Upstream: &upstreams{byIssuer: clients, first: clients[e.issuerURL(e.world.Clusters[0].Name)]},
 	})
 }

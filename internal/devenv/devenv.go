@@ -39,6 +39,9 @@ type Config struct {
 	// AWS has roles assumed at AWS itself, with the default credentials of the
 	// process, in place of the small AWS.
 	AWS bool
+	// Lease is how long pods may hold credentials before they ask again. 0: until
+	// these expire.
+	Lease time.Duration
 	// Logger takes what the components have to say. Nil: nothing.
 	Logger *slog.Logger
 	// Ready is called once everything is ready; its error ends Run. Nil: nothing to call.
@@ -137,6 +140,8 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx, listener) })
+	group.Go(func() error { return e.chains.Run(ctx) })
+	group.Go(func() error { return e.feed.Run(ctx) })
 	group.Go(func() error { return agent.Run(ctx) })
 	group.Go(func() error { return e.start(ctx) })
 	return group.Wait()

@@ -57,6 +57,8 @@ func New(c Config) (http.Handler, error) {
 	const associations = "/clusters/{name}/pod-identity-associations"
 	serve(associations, operations, map[string]operation{"POST": api.create, "GET": api.list})
 	serve(associations+"/{id}", operations, map[string]operation{"GET": api.describe, "POST": api.update, "DELETE": api.delete})
+	// podid's own, beside AWS's operations.
+	serve(associations+"/{id}/revoke", operations, map[string]operation{"POST": api.revoke})
 	// The ARN is one segment, percent-encoded: ServeMux splits the path before it decodes.
 	serve("/tags/{arn}", tagging, map[string]operation{"POST": api.tag, "DELETE": api.untag, "GET": api.listTags})
 	serve("/clusters", operations, map[string]operation{"GET": api.listClusters})
@@ -133,6 +135,11 @@ func (a api) update(r *http.Request, c identity.Caller) (any, error) {
 func (a api) delete(r *http.Request, c identity.Caller) (any, error) {
 	deleted, err := a.associations.Delete(r.Context(), c, r.PathValue("name"), r.PathValue("id"))
 	return wire(deleted), err
+}
+
+func (a api) revoke(r *http.Request, c identity.Caller) (any, error) {
+	revoked, err := a.associations.Revoke(r.Context(), c, r.PathValue("name"), r.PathValue("id"))
+	return revokeReply{wire(revoked).Association, awswire.Timestamp(revoked.RevokedAt)}, err
 }
 
 func (a api) list(r *http.Request, c identity.Caller) (any, error) {

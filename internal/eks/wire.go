@@ -63,6 +63,11 @@ func wire(a identity.Association) associationReply {
 	}}
 }
 
+type revokeReply struct {
+	Association wireAssociation   `json:"association"`
+	RevokedAt   awswire.Timestamp `json:"revokedAt"`
+}
+
 type listReply struct {
 	Associations []wireSummary `json:"associations"`
 	NextToken    string        `json:"nextToken,omitempty"`

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -66,6 +68,8 @@ type Client struct {
 	credentials aws.CredentialsProvider
 	token       func() (identity.Secret, error)
 	signer      *v4.Signer
+	heard       heard
+	listens     atomic.Pointer[replica] // whose changes are heard; nil: nobody's
 }
 
 // Grant is what the EKS Auth API answers.
@@ -78,6 +82,10 @@ type Grant struct {
 	// Lease is how long the pod may hold the credentials before it asks again,
 	// as podid's server wants it. 0: until they expire.
 	Lease time.Duration
+	// Version is that of the association, and Sequence when it was so, as podid's
+	// server says. Empty and 0: it does not.
+	Version  string
+	Sequence uint64
 }
 
 // Error is a refusal by the EKS Auth API itself, as opposed to a failure to
@@ -169,14 +177,15 @@ func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Se
 	if err != nil {
 		return nil, err
 	}
-	return c.tryReplicas(ctx, func(ctx context.Context, r *replica) (*Grant, error) {
-		url := r.url.JoinPath("clusters", c.cluster, "assume-role-for-pod-identity").String()
-		q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	sequence := c.heard.latest()
+	grant, err := c.tryReplicas(ctx, func(ctx context.Context, r *replica) (*Grant, error) {
+		q, err := c.post(ctx, r, "assume-role-for-pod-identity", body)
 		if err != nil {
-			return nil, fmt.Errorf("making the request: %w", err)
+			return nil, err
 		}
-		q.Host = r.host
-		q.Header.Set("Content-Type", "application/json")
+		if sequence > 0 {
+			q.Header.Set(SequenceHeader, strconv.FormatUint(sequence, 10))
+		}
 		if c.hedged {
 			// A server that lives says 100 Continue when it reads the body, long
 			// before the roles are assumed (RFC 9110 section 10.1.1). So a slow
@@ -188,6 +197,21 @@ func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Se
 		}
 		return send(r, q)
 	})
+	if err == nil {
+		c.heard.note(sequence, grant.Sequence)
+	}
+	return grant, err
+}
+
+// post makes a request to one of the cluster's doors.
+func (c *Client) post(ctx context.Context, r *replica, door string, body []byte) (*http.Request, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url.JoinPath("clusters", c.cluster, door).String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
+	}
+	q.Host = r.host
+	q.Header.Set("Content-Type", "application/json")
+	return q, nil
 }
 
 // Reach returns nil once the service has answered anything at all, and what is

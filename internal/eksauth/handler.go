@@ -5,12 +5,14 @@ package eksauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/podid/podid/internal/awswire"
+	"github.com/podid/podid/internal/changes"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/issue"
 )
@@ -28,6 +30,13 @@ type Config struct {
 	// Lease is how long a pod may hold credentials before its agent asks again,
 	// so that a change of its association reaches it. 0: until they expire.
 	Lease time.Duration
+	// Changes are told to agents that listen at podid's own door, POST
+	// /clusters/{clusterName}/changes; and no grant comes from an earlier state
+	// than its agent has heard of. Nil: there is no such door.
+	Changes *changes.Feed
+	// Lookup finds the association of a service account, as Issue does; an
+	// issue.Associations' Lookup does. Required with Changes.
+	Lookup func(ctx context.Context, cluster, namespace, serviceAccount string) (identity.Association, error)
 }
 
 // NodeCaller is a caller who has proved to be the agent of one node. It is given
@@ -43,23 +52,29 @@ func New(c Config) (http.Handler, error) {
 	if c.Issue == nil || c.Cluster == nil || c.Caller == nil {
 		return nil, errors.New("eksauth: Issue, Cluster and Caller are required")
 	}
+	if c.Changes != nil && c.Lookup == nil {
+		return nil, errors.New("eksauth: Changes need Lookup")
+	}
+	if c.Lease < 0 || c.Lease > maxLease {
+		return nil, fmt.Errorf("eksauth: a lease of %v: want at most %v", c.Lease, maxLease)
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /clusters/{clusterName}/assume-role-for-pod-identity", func(w http.ResponseWriter, r *http.Request) {
-		caller, err := c.Caller(r)
-		if err != nil {
-			awswire.RESTJSON{}.WriteError(w, r, err)
-			return
-		}
-		out, err := c.assumeRole(r, caller)
-		if err != nil {
-			awswire.RESTJSON{}.WriteError(w, r, exception(err))
-			return
-		}
-		if c.Lease > 0 {
-			w.Header().Set(LeaseHeader, strconv.FormatInt(int64(c.Lease/time.Second), 10))
-		}
-		awswire.WriteJSON(w, r, http.StatusOK, out)
-	})
+	serve := func(pattern string, do func(http.ResponseWriter, *http.Request, identity.Caller) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			caller, err := c.Caller(r)
+			if err != nil {
+				awswire.RESTJSON{}.WriteError(w, r, err)
+				return
+			}
+			if err := do(w, r, caller); err != nil {
+				awswire.RESTJSON{}.WriteError(w, r, exception(err))
+			}
+		})
+	}
+	serve("POST /clusters/{clusterName}/assume-role-for-pod-identity", c.assumeRole)
+	if c.Changes != nil {
+		serve("POST /clusters/{clusterName}/changes", c.listen)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		awswire.RESTJSON{}.WriteError(w, r, &awswire.Error{Code: "UnknownOperationException", Status: http.StatusNotFound,
 			Message: "EKS Auth has one operation: POST /clusters/{clusterName}/assume-role-for-pod-identity."})
@@ -67,44 +82,65 @@ func New(c Config) (http.Handler, error) {
 	return mux, nil
 }
 
-func (c Config) assumeRole(r *http.Request, caller identity.Caller) (*reply, error) {
-	name := r.PathValue("clusterName")
-	if !clusterName.MatchString(name) {
-		return nil, identity.Errorf(identity.InvalidParameter, "clusterName: want 1-100 letters, digits, - and _, beginning with a letter or digit.")
-	}
-	cluster, ok := c.Cluster(name)
-	// Clusters have no policy that could let another account in, and what that
-	// account may not see does not exist for it.
-	if !ok || caller.AccountID() != cluster.AccountID {
-		return nil, identity.Errorf(identity.NotFound, "No cluster found for name: %s.", name)
-	}
-	if err := caller.Authorize(r.Context(), identity.Access{Action: Service + ":AssumeRoleForPodIdentity", Resource: cluster.ARN()}); err != nil {
-		return nil, &forbidden{err}
-	}
-	node := ""
-	if agent, ok := caller.(NodeCaller); ok {
-		if node = agent.NodeName(); node == "" {
-			return nil, &forbidden{identity.Errorf(identity.AccessDenied, "The agent's token names no node.")}
-		}
+func (c Config) assumeRole(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	cluster, node, err := c.authorized(r, caller)
+	if err != nil {
+		return err
 	}
 	var in request
 	if err := awswire.DecodeJSON(r, &in); err != nil {
-		return nil, err
+		return err
 	}
 	if !tokenPattern.MatchString(in.Token) {
-		return nil, identity.Errorf(identity.InvalidParameter, "token: want a service account token, three parts in base64url joined by dots.")
+		return identity.Errorf(identity.InvalidParameter, "token: want a service account token, three parts in base64url joined by dots.")
+	}
+	sequence, err := c.caughtUp(r)
+	if err != nil {
+		return err
 	}
 	source, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		source = r.RemoteAddr
 	}
 	grant, err := c.Issue(r.Context(), issue.Request{
-		Cluster: name, Token: identity.Secret(in.Token), NodeName: node, CallerARN: caller.ARN(), SourceIP: source, RequestID: awswire.RequestID(r.Context()),
+		Cluster: cluster.Name, Token: identity.Secret(in.Token), NodeName: node, CallerARN: caller.ARN(), SourceIP: source, RequestID: awswire.RequestID(r.Context()),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return wireReply(grant), nil
+	if c.Lease > 0 {
+		w.Header().Set(LeaseHeader, strconv.FormatInt(int64(c.Lease/time.Second), 10))
+	}
+	if c.Changes != nil {
+		w.Header().Set(SequenceHeader, strconv.FormatUint(sequence, 10))
+		w.Header().Set(VersionHeader, grant.Association.Version())
+	}
+	awswire.WriteJSON(w, r, http.StatusOK, wireReply(grant))
+	return nil
+}
+
+// authorized finds the cluster that r is about, for a caller who may assume
+// roles there, and the node whose agent that is, if it is one's.
+func (c Config) authorized(r *http.Request, caller identity.Caller) (cluster identity.Cluster, node string, err error) {
+	name := r.PathValue("clusterName")
+	if !clusterName.MatchString(name) {
+		return cluster, "", identity.Errorf(identity.InvalidParameter, "clusterName: want 1-100 letters, digits, - and _, beginning with a letter or digit.")
+	}
+	cluster, ok := c.Cluster(name)
+	// Clusters have no policy that could let another account in, and what that
+	// account may not see does not exist for it.
+	if !ok || caller.AccountID() != cluster.AccountID {
+		return cluster, "", identity.Errorf(identity.NotFound, "No cluster found for name: %s.", name)
+	}
+	if err := caller.Authorize(r.Context(), identity.Access{Action: Service + ":AssumeRoleForPodIdentity", Resource: cluster.ARN()}); err != nil {
+		return cluster, "", &forbidden{err}
+	}
+	if agent, ok := caller.(NodeCaller); ok {
+		if node = agent.NodeName(); node == "" {
+			return cluster, "", &forbidden{identity.Errorf(identity.AccessDenied, "The agent's token names no node.")}
+		}
+	}
+	return cluster, node, nil
 }
 
 func wireReply(g *issue.Grant) *reply {
@@ -145,6 +181,9 @@ var exceptions = map[identity.Kind]struct {
 
 func exception(err error) *awswire.Error {
 	kind := identity.KindOf(err)
+	if _, behind := errors.AsType[*behind](err); behind {
+		return &awswire.Error{Code: behindException, Status: http.StatusServiceUnavailable, Message: identity.SafeMessage(err)}
+	}
 	row, ok := exceptions[kind]
 	if !ok {
 		row, err = exceptions[identity.Internal], nil
@@ -158,3 +197,7 @@ func exception(err error) *awswire.Error {
 	}
 	return answer
 }
+
+// maxLease is longer than any credentials live
+// (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+const maxLease = 12 * time.Hour

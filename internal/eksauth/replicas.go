@@ -69,7 +69,9 @@ func (r *replica) tried(now time.Time) {
 
 // replicas returns what can be asked, in the order in which to ask it. An agent
 // keeps to one replica while that answers, so that it finds there what it has
-// fetched before; which one differs from agent to agent.
+// fetched before; which one differs from agent to agent. While it hears changes
+// from one, that is asked first: what it says and what it tells of are then in
+// one order.
 func (c *Client) replicas(ctx context.Context) ([]*replica, error) {
 	all, err := c.known(ctx)
 	if err != nil {
@@ -80,8 +82,15 @@ func (c *Client) replicas(ctx context.Context) ([]*replica, error) {
 	for _, r := range all {
 		until[r] = r.avoided(now)
 	}
+	heard := c.listens.Load()
+	rank := func(r *replica) uint64 {
+		if r == heard {
+			return 0
+		}
+		return r.rank
+	}
 	slices.SortFunc(all, func(a, b *replica) int {
-		return cmp.Or(until[a].Compare(until[b]), cmp.Compare(a.rank, b.rank))
+		return cmp.Or(until[a].Compare(until[b]), cmp.Compare(rank(a), rank(b)))
 	})
 	all[0].tried(now)
 	return all, nil

@@ -28,6 +28,10 @@ func readGrant(header http.Header, text []byte) (*Grant, error) {
 	if c.AccessKeyID == "" || c.SecretAccessKey == "" || c.SessionToken == "" || c.Expiration.IsZero() || r.AssumedRoleUser.ARN == "" {
 		return nil, errors.New("the reply lacks credentials, their expiration or the assumed role")
 	}
+	sequence, err := strconv.ParseUint(header.Get(SequenceHeader), 10, 64)
+	if err != nil {
+		sequence = 0
+	}
 	return &Grant{
 		Namespace:      r.Subject.Namespace,
 		ServiceAccount: r.Subject.ServiceAccount,
@@ -43,7 +47,9 @@ func readGrant(header http.Header, text []byte) (*Grant, error) {
 			AssumedRoleARN: r.AssumedRoleUser.ARN,
 			AssumedRoleID:  r.AssumedRoleUser.ID,
 		},
-		Lease: seconds(header.Get(LeaseHeader)),
+		Lease:    seconds(header.Get(LeaseHeader)),
+		Version:  cut(header.Get(VersionHeader), 64),
+		Sequence: sequence,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"regexp"
 
 	"github.com/podid/podid/internal/awswire"
+	"github.com/podid/podid/internal/changes"
 )
 
 // The patterns of the request's members, as the model has them.
@@ -48,6 +49,44 @@ type credentials struct {
 	SecretAccessKey string            `json:"secretAccessKey"`
 	SessionToken    string            `json:"sessionToken"`
 	Expiration      awswire.Timestamp `json:"expiration"`
+}
+
+// listenRequest is the body of podid's own POST /clusters/{clusterName}/changes.
+type listenRequest struct {
+	// Since is the highest sequence that the agent has heard of.
+	Since uint64            `json:"since"`
+	Held  []heldAssociation `json:"held"`
+}
+
+type heldAssociation struct {
+	Namespace      string `json:"namespace"`
+	ServiceAccount string `json:"serviceAccount"`
+	AssociationID  string `json:"associationId"`
+	Version        string `json:"version"`
+}
+
+// wireChange is one line of the answer.
+type wireChange struct {
+	Type           string `json:"type"`
+	Sequence       uint64 `json:"sequence"`
+	Namespace      string `json:"namespace,omitempty"`
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+	AssociationID  string `json:"associationId,omitempty"`
+	Version        string `json:"version,omitempty"` // of changed; none: deleted
+}
+
+// The types of lines.
+const (
+	typeChanged = "changed"
+	typeCurrent = "current" // what was asked about, and not said to have changed, is so
+	typeAlive   = "alive"
+)
+
+func wireOf(c changes.Change) wireChange {
+	return wireChange{
+		Type: typeChanged, Sequence: c.Sequence, Namespace: c.Namespace, ServiceAccount: c.ServiceAccount,
+		AssociationID: c.AssociationID, Version: c.Version,
+	}
 }
 
 // failure is the body of an error. AWS's own services spell it both ways.

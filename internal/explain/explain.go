@@ -103,6 +103,7 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Report, error) {
 	w.report.conclude()
 	if q.Token != "" {
 		w.report.Live = w.tryLive(ctx)
+		w.report.settle()
 	}
 	return w.report, nil
 }

@@ -253,6 +253,17 @@ func TestProposed(t *testing.T) {
 }
 
 // TestNoAssociation: what may have been meant, and what to do.
+func TestNoCluster(t *testing.T) {
+	w := start(t, tagsWorld)
+	q := w.question()
+	q.Cluster = "exmaple-cluster"
+	r := w.explain(w.config(), q)
+	if s := r.Steps[0]; r.Verdict != explain.Refused || len(s.Fixes) != 0 || !strings.Contains(s.Findings[0].Text, "no cluster exmaple-cluster") ||
+		!strings.HasSuffix(s.Findings[0].Text, "; there are example-cluster") {
+		t.Errorf("%s: %+v", r.Verdict, s)
+	}
+}
+
 func TestNoAssociation(t *testing.T) {
 	w := start(t, tagsWorld)
 	q := w.question()
@@ -309,9 +320,58 @@ func TestDisagreement(t *testing.T) {
 	if r.Live == nil || r.Live.Agrees || r.Live.Verdict != explain.Allowed || !strings.Contains(printed(t, r), "THE PREDICTION WAS WRONG") {
 		t.Errorf("live %+v\n%s", r.Live, printed(t, r))
 	}
+	// It worked, and should not have: nobody knows.
+	if r.Verdict != explain.Unknown || !strings.HasPrefix(printed(t, r), "UNKNOWN: it worked when it was tried") {
+		t.Errorf("%s\n%s", r.Verdict, printed(t, r))
+	}
+	// It was refused, and should not have been: it is refused.
+	w = start(t, "../../examples/worlds/denied-wrong-service-account.yaml")
+	q = w.question()
+	q.Token = identity.Secret(w.token())
+	q.Association = &identity.Association{
+		Cluster: w.info.Cluster, Namespace: q.Namespace, ServiceAccount: q.ServiceAccount, RoleARN: "arn:aws:iam::111122223333:role/eks-pod-identity-primary-role",
+	}
+	r = w.explain(w.config(), q)
+	if r.Verdict != explain.Refused || r.Live.Agrees || !strings.HasPrefix(printed(t, r), "REFUSED when it was tried") {
+		t.Errorf("%s, live %+v\n%s", r.Verdict, r.Live, printed(t, r))
+	}
 	q.Association, q.Token = nil, "not a token"
 	if r := w.explain(w.config(), q); r.Live == nil || r.Live.Verdict != explain.Unknown {
 		t.Errorf("live %+v for what is no token", r.Live)
+	}
+}
+
+// TestWidth: sentences wrap, where their places stay aligned; what is to be
+// copied does not.
+func TestWidth(t *testing.T) {
+	const width = 90
+	w := start(t, "../../examples/worlds/denied-wrong-service-account.yaml")
+	r := w.explain(w.config(), w.question())
+	unwrapped := printed(t, r)
+	for _, color := range []bool{false, true} {
+		var out bytes.Buffer
+		if err := explain.Print(&out, r, explain.Style{Color: color, Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		text := regexp.MustCompile("\x1b\\[[0-9]*m").ReplaceAllString(out.String(), "")
+		if got := strings.Join(strings.Fields(text), " "); got != strings.Join(strings.Fields(unwrapped), " ") {
+			t.Errorf("says something else:\n%s", text)
+		}
+		for line := range strings.Lines(text) {
+			line = strings.TrimSuffix(line, "\n")
+			words := strings.Fields(line)
+			if len([]rune(line)) > width && len(words) > 1 && !strings.HasPrefix(line, "aws ") && !strings.HasPrefix(line, "     ") {
+				t.Errorf("%d columns: %s", len([]rune(line)), line)
+			}
+		}
+		for _, want := range []string{
+			"\n    session tags  eks-cluster-arn, eks-cluster-name, kubernetes-namespace,\n                  kubernetes-service-account,", // under the value
+			"\n✗ Hop 2: the Pod Identity role assumes the target role\n  arn:aws:iam",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
 	}
 }
 

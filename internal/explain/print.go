@@ -6,19 +6,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
-
-// Style says how a report is printed.
-type Style struct {
-	// Color: with the colours of a terminal.
-	Color bool
-}
 
 // Print writes a report for people.
 func Print(w io.Writer, r *Report, style Style) error {
-	p := &printer{}
+	p := &printer{width: style.Width}
 	if style.Color {
 		p.green, p.red, p.yellow, p.dim, p.bold, p.plain = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 	}
@@ -32,42 +24,6 @@ func Print(w io.Writer, r *Report, style Style) error {
 	p.live(r.Live)
 	_, err := io.WriteString(w, p.out.String())
 	return err
-}
-
-type printer struct {
-	out                                  strings.Builder
-	green, red, yellow, dim, bold, plain string
-}
-
-// line writes one line. Policies of other accounts are somebody else's text:
-// what they hold must not start a line, nor steer the terminal.
-func (p *printer) line(indent int, format string, args ...any) {
-	p.out.WriteString(strings.Repeat(" ", indent))
-	text := fmt.Sprintf(format, args...)
-	for len(text) > 0 {
-		if code := p.colorAt(text); code != "" {
-			p.out.WriteString(code)
-			text = text[len(code):]
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(text)
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			r = utf8.RuneError
-		}
-		p.out.WriteRune(r)
-		text = text[size:]
-	}
-	p.out.WriteByte('\n')
-}
-
-// colorAt returns the code of the printer's own that text begins with.
-func (p *printer) colorAt(text string) string {
-	for _, code := range []string{p.green, p.red, p.yellow, p.dim, p.bold, p.plain} {
-		if code != "" && strings.HasPrefix(text, code) {
-			return code
-		}
-	}
-	return ""
 }
 
 func (p *printer) mark(v Verdict) string {
@@ -92,11 +48,19 @@ func (p *printer) summary(r *Report) {
 	}
 	switch r.Verdict {
 	case Allowed:
-		p.line(0, "%sALLOWED%s%s", p.green+p.bold, p.plain, plural(len(r.Warnings), ", with one warning", ", with %d warnings"))
+		p.sentence(0, 2, "%sALLOWED%s%s", p.green+p.bold, p.plain, plural(len(r.Warnings), ", with one warning", ", with %d warnings"))
 	case Refused:
-		p.line(0, "%sREFUSED%s at %s%s", p.red+p.bold, p.plain, strings.Join(at, " and "), plural(fixes, "; one change mends it", "; %d changes mend it"))
+		where := " at " + strings.Join(at, " and ")
+		if len(at) == 0 {
+			where = " when it was tried, against the prediction"
+		}
+		p.sentence(0, 2, "%sREFUSED%s%s%s", p.red+p.bold, p.plain, where, plural(fixes, "; one change mends it", "; %d changes mend it"))
 	default:
-		p.line(0, "%sUNKNOWN%s at %s: what could be seen allows it, and what could not be seen may still refuse it", p.yellow+p.bold, p.plain, strings.Join(at, " and "))
+		if r.Live != nil && r.Live.Verdict == Allowed && !r.Live.Agrees {
+			p.sentence(0, 2, "%sUNKNOWN%s: it worked when it was tried, against the prediction", p.yellow+p.bold, p.plain)
+			return
+		}
+		p.sentence(0, 2, "%sUNKNOWN%s at %s: what could be seen allows it, and what could not be seen may still refuse it", p.yellow+p.bold, p.plain, strings.Join(at, " and "))
 	}
 }
 
@@ -121,13 +85,13 @@ func (p *printer) step(s *Step) {
 	if s.Name == StepWebhook {
 		mark = "·" // nothing was judged
 	}
-	p.line(0, "%s %s%s%s", mark, p.bold, s.Title, p.plain)
+	p.sentence(0, 2, "%s %s%s%s", mark, p.bold, s.Title, p.plain)
 	width := 0
 	for _, f := range s.Facts {
 		width = max(width, len(f.Name))
 	}
 	for _, f := range s.Facts {
-		p.line(4, "%s%-*s  %s%s", p.dim, width, f.Name, f.Value, p.plain)
+		p.sentence(4, 6+width, "%s%-*s  %s%s", p.dim, width, f.Name, f.Value, p.plain)
 	}
 	for i := 0; i < len(s.Findings); {
 		actions := []string{s.Findings[i].Action}
@@ -163,10 +127,10 @@ func withoutActions(all []Statement) []Statement {
 
 func (p *printer) finding(actions string, f *Finding) {
 	if f.Action == "" {
-		p.line(4, "%s", f.Text)
+		p.sentence(4, 6, "%s", f.Text)
 		return
 	}
-	p.line(4, "%s %s  %s", p.mark(f.Verdict), actions, f.Text)
+	p.sentence(4, 8, "%s %s  %s", p.mark(f.Verdict), actions, f.Text)
 	if f.Verdict != Refused {
 		return
 	}
@@ -178,7 +142,7 @@ func (p *printer) finding(actions string, f *Finding) {
 		if s.Line > 1 {
 			line = fmt.Sprintf(", line %d", s.Line)
 		}
-		p.line(8, "nearest to it: %s of the %s%s", statementName(s.Sid, s.Statement), s.Policy, line)
+		p.sentence(8, 10, "nearest to it: %s of the %s%s", statementName(s.Sid, s.Statement), s.Policy, line)
 		for _, m := range s.Misses {
 			p.miss(&m)
 		}
@@ -194,16 +158,16 @@ func (p *printer) miss(m *Miss) {
 		name += " " + m.Operator + " " + m.Key
 	}
 	p.line(10, "%s", name)
-	p.line(12, "wanted  %s", list(m.Wanted))
+	p.sentence(12, 20, "wanted  %s", list(m.Wanted))
 	if m.Absent {
 		hint := m.Hint
 		if hint == "" {
 			hint = "the request has no such key"
 		}
-		p.line(12, "got     %snothing: %s%s", p.red, hint, p.plain)
+		p.sentence(12, 20, "got     %snothing: %s%s", p.red, hint, p.plain)
 		return
 	}
-	p.line(12, "got     %s%s%s", p.red, list(m.Got), p.plain)
+	p.sentence(12, 20, "got     %s%s%s", p.red, list(m.Got), p.plain)
 }
 
 // maxListed is how many values of a list are shown.
@@ -242,9 +206,9 @@ func (p *printer) fix(n int, at string, f *Fix) {
 	if f.Account != "" {
 		where = ", in account " + f.Account
 	}
-	p.line(2, "%d. For %s%s: %s", n, at, where, f.Text)
+	p.sentence(2, 5, "%d. For %s%s: %s", n, at, where, f.Text)
 	if f.Owner != "" {
-		p.line(5, "This is for %s.", f.Owner)
+		p.sentence(5, 5, "This is for %s.", f.Owner)
 	}
 	if f.Diff != "" {
 		p.line(0, "")
@@ -281,8 +245,8 @@ func (p *printer) warnings(all []Warning) {
 		if w.Forecast {
 			forecast = " (a forecast)"
 		}
-		p.line(2, "%s!%s %s%s", p.yellow, p.plain, w.Text, forecast)
-		p.line(4, "%s%s%s", p.dim, w.Where, p.plain)
+		p.sentence(2, 4, "%s!%s %s%s", p.yellow, p.plain, w.Text, forecast)
+		p.sentence(4, 4, "%s%s%s", p.dim, w.Where, p.plain)
 	}
 }
 
@@ -293,8 +257,8 @@ func (p *printer) unseen(all []Unseen) {
 	p.line(0, "")
 	p.line(0, "%sCould not see%s", p.bold, p.plain)
 	for _, u := range all {
-		p.line(2, "%s?%s %s, and so not %s", p.yellow, p.plain, u.What, u.Without)
-		p.line(4, "%s%s%s", p.dim, u.Reason, p.plain)
+		p.sentence(2, 4, "%s?%s %s, and so not %s", p.yellow, p.plain, u.What, u.Without)
+		p.sentence(4, 4, "%s%s%s", p.dim, u.Reason, p.plain)
 	}
 }
 
@@ -304,10 +268,10 @@ func (p *printer) live(l *Live) {
 	}
 	p.line(0, "")
 	p.line(0, "%sTried%s", p.bold, p.plain)
-	p.line(2, "%s %s", p.mark(l.Verdict), l.Answer)
+	p.sentence(2, 4, "%s %s", p.mark(l.Verdict), l.Answer)
 	color := p.green
 	if !l.Agrees {
 		color = p.red + p.bold
 	}
-	p.line(4, "%s%s%s", color, l.Text, p.plain)
+	p.sentence(4, 4, "%s%s%s", color, l.Text, p.plain)
 }

@@ -133,6 +133,18 @@ func (r *Report) conclude() {
 	}
 }
 
+// settle takes what was tried into the verdict. AWS has the last word on the
+// chain: a refusal refuses it, whatever was predicted; and of two answers that
+// contradict each other the better one is not believed.
+func (r *Report) settle() {
+	switch {
+	case r.Live.Verdict == Refused:
+		r.Verdict = Refused
+	case r.Live.Verdict == Allowed && !r.Live.Agrees:
+		r.Verdict = Unknown
+	}
+}
+
 func worse(a, b Verdict) Verdict {
 	rank := map[Verdict]int{Allowed: 0, Unknown: 1, Refused: 2}
 	if rank[b] > rank[a] {

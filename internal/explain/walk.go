@@ -45,12 +45,12 @@ func (w *walk) association(ctx context.Context) (identity.Association, bool) {
 		a = *q.Association
 		step.Findings = []Finding{{Verdict: Allowed, Text: "as given; it need not exist yet"}}
 	} else {
-		found, finding := w.find(ctx)
+		found, finding, fixable := w.find(ctx)
 		step.Verdict = finding.Verdict
 		if finding.Verdict != Allowed {
 			step.Findings = []Finding{finding}
-			if finding.Verdict == Refused {
-				step.Fixes = []Fix{w.newAssociation(ctx)}
+			if fixable {
+				step.Fixes = []Fix{w.newAssociation()}
 			}
 			w.report.Steps = append(w.report.Steps, step)
 			return a, false
@@ -81,19 +81,21 @@ func associationFacts(a identity.Association) []Fact {
 	return facts
 }
 
-// find asks the EKS API.
-func (w *walk) find(ctx context.Context) (identity.Association, Finding) {
+// find asks the EKS API. Its bool tells whether making an association is what
+// mends it.
+func (w *walk) find(ctx context.Context) (identity.Association, Finding, bool) {
 	q := &w.question
 	client := eks.NewFromConfig(w.config.AWS)
 	list, err := client.ListPodIdentityAssociations(ctx, &eks.ListPodIdentityAssociationsInput{
 		ClusterName: &q.Cluster, Namespace: &q.Namespace, ServiceAccount: &q.ServiceAccount,
 	})
 	if isCode(err, "ResourceNotFoundException") {
-		return identity.Association{}, Finding{Verdict: Refused, Text: fmt.Sprintf("there is no cluster %s in region %s of this account", q.Cluster, w.config.AWS.Region)}
+		text := fmt.Sprintf("there is no cluster %s in region %s of this account%s", q.Cluster, w.config.AWS.Region, w.clusters(ctx, client))
+		return identity.Association{}, Finding{Verdict: Refused, Text: text}, false
 	}
 	if err == nil && len(list.Associations) == 0 {
 		text := "there is none: pods of this service account get no credentials" + w.near(ctx, client)
-		return identity.Association{}, Finding{Verdict: Refused, Text: text}
+		return identity.Association{}, Finding{Verdict: Refused, Text: text}, true
 	}
 	var got *eks.DescribePodIdentityAssociationOutput
 	if err == nil {
@@ -105,13 +107,26 @@ func (w *walk) find(ctx context.Context) (identity.Association, Finding) {
 		w.report.Unseen = append(w.report.Unseen, Unseen{
 			What: "associations of cluster " + q.Cluster, Reason: answered(err).Error(), Without: "which roles are assumed, and so everything else",
 		})
-		return identity.Association{}, Finding{Verdict: Unknown, Text: "could not be read: " + answered(err).Error()}
+		return identity.Association{}, Finding{Verdict: Unknown, Text: "could not be read: " + answered(err).Error()}, false
 	}
 	a, err := FromEKS(got.Association)
 	if err != nil {
-		return a, Finding{Verdict: Unknown, Text: err.Error()}
+		return a, Finding{Verdict: Unknown, Text: err.Error()}, false
 	}
-	return a, Finding{Verdict: Allowed}
+	return a, Finding{Verdict: Allowed}, false
+}
+
+// clusters names the clusters that there are, where one was mistaken.
+func (w *walk) clusters(ctx context.Context, client *eks.Client) string {
+	list, err := client.ListClusters(ctx, &eks.ListClustersInput{MaxResults: aws.Int32(maxListed + 1)})
+	if err != nil || len(list.Clusters) == 0 {
+		return "" // it would only have been a hint
+	}
+	more := ""
+	if len(list.Clusters) > maxListed {
+		more = " and more"
+	}
+	return "; there are " + strings.Join(list.Clusters[:min(len(list.Clusters), maxListed)], ", ") + more
 }
 
 // FromEKS returns an association as the EKS API has it; the cluster's region
@@ -154,7 +169,7 @@ func (w *walk) near(ctx context.Context, client *eks.Client) string {
 
 // newAssociation is the fix where there is no association. Which roles are
 // meant only the reader can know.
-func (w *walk) newAssociation(ctx context.Context) Fix {
+func (w *walk) newAssociation() Fix {
 	q := &w.question
 	return Fix{
 		Text: "make an association, with the roles that you mean in the place of ROLE_ARN and TARGET_ROLE_ARN",

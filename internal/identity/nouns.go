@@ -110,6 +110,9 @@ type Session struct {
 	Credentials    Credentials
 	AssumedRoleARN string // arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION
 	AssumedRoleID  string // AROA...:SESSION
+	// Issued is when by AWS's clock, to the second; it is what aws:TokenIssueTime
+	// of the session's requests says. Zero: unknown.
+	Issued time.Time
 }
 
 // Access is one thing that a caller wants to do.

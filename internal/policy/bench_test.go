@@ -19,6 +19,9 @@ func guideCase(tb testing.TB, file, name string) *tableCase {
 	return nil
 }
 
+// hopAllocations is what judging one hop may allocate, reasons and all.
+const hopAllocations = 8
+
 // BenchmarkEvaluate judges one hop of the target-role guide, reasons included.
 func BenchmarkEvaluate(b *testing.B) {
 	for _, c := range []struct{ name, file, title string }{
@@ -32,6 +35,9 @@ func BenchmarkEvaluate(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				Evaluate(&g.request, &g.policies)
+			}
+			if n := testing.AllocsPerRun(100, func() { Evaluate(&g.request, &g.policies) }); n > hopAllocations {
+				b.Errorf("%v allocations, want at most %d", n, hopAllocations)
 			}
 		})
 	}

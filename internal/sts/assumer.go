@@ -126,7 +126,7 @@ func (a *Assumer) assume(ctx context.Context, with *identity.Credentials, hop id
 	if err != nil {
 		return identity.Session{}, translate(err)
 	}
-	return session(out)
+	return session(out, hop.Duration)
 }
 
 // signing is how a call proves who makes it.
@@ -183,7 +183,7 @@ func input(hop identity.Hop) *sts.AssumeRoleInput {
 	return in
 }
 
-func session(out *sts.AssumeRoleOutput) (identity.Session, error) {
+func session(out *sts.AssumeRoleOutput, lifetime time.Duration) (identity.Session, error) {
 	c, user := out.Credentials, out.AssumedRoleUser
 	if c == nil || user == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" ||
 		aws.ToString(c.SessionToken) == "" || c.Expiration == nil || aws.ToString(user.Arn) == "" {
@@ -198,5 +198,6 @@ func session(out *sts.AssumeRoleOutput) (identity.Session, error) {
 		},
 		AssumedRoleARN: *user.Arn,
 		AssumedRoleID:  aws.ToString(user.AssumedRoleId),
+		Issued:         c.Expiration.Add(-lifetime),
 	}, nil
 }

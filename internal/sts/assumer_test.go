@@ -137,6 +137,7 @@ func TestFirstHopAsService(t *testing.T) {
 			AccessKeyID: "ASIAX", SecretAccessKey: "x-secret", SessionToken: "x-token", Expires: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC),
 		},
 		AssumedRoleARN: "arn:aws:sts::111122223333:assumed-role/pod-identity/eks-a-b-c", AssumedRoleID: "AROAX:eks-a-b-c",
+		Issued: time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC), // six hours before
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)

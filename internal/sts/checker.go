@@ -65,11 +65,21 @@ func (c *Checker) Check(ctx context.Context, a identity.Association) error {
 		return err
 	case c.isMissing(ctx, a):
 		// https://github.com/hashicorp/terraform-provider-aws/issues/34711
-		return identity.Errorf(identity.InvalidParameter, "Role provided in the request does not exist").Because(err)
+		return identity.Errorf(identity.InvalidParameter, "Role provided in the request does not exist: there is no %s.", a.RoleARN).Because(err)
 	}
 	// https://github.com/hashicorp/terraform-provider-aws/issues/41483
 	return identity.Errorf(identity.InvalidParameter,
-		"Trust policy of the role provided is invalid. Follow the official documentation to resolve the issue.").Because(err)
+		"Trust policy of the role provided is invalid. Follow the official documentation to resolve the issue. "+
+			"%s was refused on %s, for service account %s/%s of %s: podid explain -n %s -s %s says what is in the way.",
+		actionsOf(trial), a.RoleARN, a.Namespace, a.ServiceAccount, a.Cluster.ARN(), a.Namespace, a.ServiceAccount).Because(err)
+}
+
+// actionsOf are the actions that hop needs to be allowed.
+func actionsOf(hop identity.Hop) string {
+	if len(hop.Tags) > 0 {
+		return "sts:AssumeRole or sts:TagSession"
+	}
+	return "sts:AssumeRole"
 }
 
 // isMissing tells whether the role certainly does not exist. STS does not say:

@@ -12,8 +12,12 @@ import (
 var _ association.Roles = (*sts.Checker)(nil)
 
 const (
-	trustText   = "Trust policy of the role provided is invalid. Follow the official documentation to resolve the issue."
-	missingText = "Role provided in the request does not exist"
+	// AWS's words come first.
+	trustSays = "Trust policy of the role provided is invalid. Follow the official documentation to resolve the issue."
+	trustText = trustSays + " sts:AssumeRole or sts:TagSession was refused on " + roleARN + ", for service account default/app of " + clusterID +
+		": podid explain -n default -s app says what is in the way."
+	missingSays = "Role provided in the request does not exist"
+	missingText = missingSays + ": there is no " + roleARN + "."
 )
 
 var asked = identity.Association{Cluster: cluster, Namespace: "default", ServiceAccount: "app", RoleARN: roleARN}

@@ -101,6 +101,7 @@ func TestPrintedPoliciesRefuse(t *testing.T) {
 		"is not the ARN of an IAM":   "--target-role-arn arn:aws:iam::444455556666:user/x",
 		"that podid works with":      "--first-hop-as pods.eks.amazonaws.com",
 		`--output "yaml": want json`: "-o yaml",
+		"--existing is for":          "--existing",
 	} {
 		args := append([]string{"policies", "--cluster", "c", "-n", "n", "-s", "s", "--role-arn", roleARN}, strings.Fields(flags)...)
 		s.refused(want, binary, args...)

@@ -17,11 +17,20 @@ import (
 	"time"
 )
 
-// authority signs the certificates of one cluster.
-type authority struct {
+// Authority signs certificates: those of one cluster, or whatever a test needs.
+type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	pem         []byte
+}
+
+// PEM is the authority's own certificate.
+func (a *Authority) PEM() []byte { return a.pem }
+
+// Server certifies a server with names and addresses, in PEM.
+func (a *Authority) Server(names ...string) (certificate, key []byte, err error) {
+	pair, err := a.server(names...)
+	return pair.certificate, pair.key, err
 }
 
 // certified is a certificate with its key, both PEM.
@@ -29,7 +38,8 @@ type certified struct{ certificate, key []byte }
 
 const year = 365 * 24 * time.Hour
 
-func newAuthority(name string) (*authority, error) {
+// NewAuthority makes an authority with a key of its own.
+func NewAuthority(name string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -45,7 +55,7 @@ func newAuthority(name string) (*authority, error) {
 		return nil, err
 	}
 	certificate, err := x509.ParseCertificate(der)
-	return &authority{certificate, key, encode("CERTIFICATE", der)}, err
+	return &Authority{certificate, key, encode("CERTIFICATE", der)}, err
 }
 
 func template(name string, groups []string) (*x509.Certificate, error) {
@@ -60,7 +70,7 @@ func template(name string, groups []string) (*x509.Certificate, error) {
 }
 
 // client certifies a user. https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates
-func (a *authority) client(user string, groups ...string) (certified, error) {
+func (a *Authority) client(user string, groups ...string) (certified, error) {
 	t, err := template(user, groups)
 	if err != nil {
 		return certified{}, err
@@ -70,7 +80,7 @@ func (a *authority) client(user string, groups ...string) (certified, error) {
 }
 
 // server certifies a server with names and addresses.
-func (a *authority) server(names ...string) (certified, error) {
+func (a *Authority) server(names ...string) (certified, error) {
 	t, err := template(names[0], nil)
 	if err != nil {
 		return certified{}, err
@@ -86,7 +96,7 @@ func (a *authority) server(names ...string) (certified, error) {
 	return a.issue(t)
 }
 
-func (a *authority) issue(t *x509.Certificate) (certified, error) {
+func (a *Authority) issue(t *x509.Certificate) (certified, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return certified{}, err

@@ -43,7 +43,7 @@ type Cluster struct {
 	Folder string
 
 	options   Options
-	authority *authority
+	authority *Authority
 	processes []*process
 	leave     func() error
 }

@@ -28,7 +28,7 @@ import (
 // TestNewest is a control plane as clusters have it.
 func TestNewest(t *testing.T) {
 	began := time.Now()
-	c := cluster.Start(t, cluster.Options{})
+	c := cluster.Start(t, cluster.Options{Controllers: true})
 	t.Logf("started in %v", time.Since(began))
 	tries(t, c, "v1.37.")
 }

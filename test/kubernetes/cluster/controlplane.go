@@ -17,7 +17,7 @@ var errEnded = errors.New("ended while it started")
 
 // certify makes what kubeadm makes in /etc/kubernetes/pki.
 func (c *Cluster) certify() error {
-	a, err := newAuthority("kubernetes")
+	a, err := NewAuthority("kubernetes")
 	if err != nil {
 		return err
 	}
