@@ -1,5 +1,5 @@
 # make test   everything: format, vet, staticcheck, known vulnerabilities, tests with the race detector
-# make generate   what is generated from api/: deep copies and the CustomResourceDefinition
+# make generate   what is generated from api/: deep copies and the CustomResourceDefinition; and from the chart: deploy/
 # make fuzz   a bounded time on every fuzz test
 # make e2e    podid on real nodes; needs root
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
@@ -23,6 +23,7 @@ lint:
 
 generate:
 	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=charts/podid/crds
+	cd test/chart && $(GO) test -count=1 -run 'Golden|Plain' . -update
 
 # Whatever is generated has to be what make generate would write.
 generated:
@@ -63,6 +64,7 @@ e2e: kubernetes nodes
 
 unit:
 	$(GO) test -race -timeout 20m ./...
+	cd test/chart && $(GO) vet ./... && $(GO) test ./...
 
 # Each fuzz test of the rooms in FUZZ for FUZZTIME, as many at once as there are processors.
 fuzz:

@@ -57,3 +57,14 @@ capabilities:
 {{- define "podid.bindHosts" -}}
 {{- range .Values.agent.bindHosts }}, --bind-hosts={{ . }}{{ end -}}
 {{- end -}}
+
+{{/* The names that the server's certificate is for, as JSON. */}}
+{{- define "podid.names" -}}
+{{- $names := list -}}
+{{- range $service := list "podid" "podid-replicas" -}}
+{{- range $suffix := list "svc" "svc.cluster.local" -}}
+{{- $names = append $names (printf "%s.%s.%s" $service $.Release.Namespace $suffix) -}}
+{{- end -}}
+{{- end -}}
+{{- $names | toJson -}}
+{{- end -}}
