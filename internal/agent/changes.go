@@ -164,7 +164,10 @@ func (c *cache) listeningState() (all bool, heard time.Time, failure error) {
 			heard = e.heard
 		}
 		if !e.listening {
-			all, failure = false, e.failure
+			all = false
+		}
+		if !e.listening && !e.none {
+			failure = e.failure
 		}
 	}
 	return all, heard, failure

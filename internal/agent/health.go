@@ -24,7 +24,7 @@ type Health struct {
 	// Heard is when anything was last heard of changes; zero: never, or there is
 	// nothing to hear.
 	Heard time.Time
-	// Deaf is why the agent is not listening.
+	// Deaf is why the agent is not listening, where there is something to hear.
 	Deaf error
 }
 

@@ -106,6 +106,10 @@ func newEKSAuth(t *testing.T) *eksAuth {
 		if r.Method == http.MethodGet { // the agent looks whether anybody is there
 			return
 		}
+		if strings.HasSuffix(r.URL.Path, "/changes") { // it tells of none, as AWS's does
+			refuses(404, "UnknownOperationException")(w, r)
+			return
+		}
 		e.calls.Add(1)
 		(*e.answers.Load())(w, r)
 	}))
