@@ -36,22 +36,22 @@ func certifyAWS(folder string) error {
 }
 
 // serveAWS serves it to pods and machines, until the process ends.
-func serveAWS(folder string) (*awssim.Sim, error) {
+func serveAWS(folder string) error {
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(folder, "aws.crt"), filepath.Join(folder, "aws.key"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sim, err := awssim.New(awssim.Config{World: accounts(), Region: region})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(node.Gateway, "443"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}}
 	go s.ServeTLS(l, "", "")
-	return sim, nil
+	return nil
 }
 
 const (

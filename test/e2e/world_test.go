@@ -5,6 +5,8 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/podid/podid/test/kubernetes/cluster"
 	"github.com/podid/podid/test/kubernetes/node"
@@ -55,6 +58,9 @@ func up() error {
 		return err
 	}
 	world.Cluster = c
+	if err := serve(); err != nil {
+		return err
+	}
 	fmt.Printf("the control plane started in %.1f s\n", time.Since(began).Seconds())
 	kubelet, err := cluster.Build(cluster.Newest, cluster.Kubelet)
 	if err != nil {
@@ -80,6 +86,27 @@ func up() error {
 		}
 		world.nodes = append(world.nodes, n)
 	}
+	return nil
+}
+
+// serve serves what the cluster finds around itself: the small AWS, and names.
+func serve() error {
+	if err := serveAWS(world.folder); err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(world.Config)
+	if err != nil {
+		return err
+	}
+	aws, err := netip.ParseAddr(node.Gateway)
+	if err != nil {
+		return err
+	}
+	socket, err := net.ListenPacket("udp", net.JoinHostPort(node.Gateway, "53"))
+	if err != nil {
+		return err
+	}
+	go (&names{client: client, aws: aws}).serve(socket)
 	return nil
 }
 

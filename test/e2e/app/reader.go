@@ -34,9 +34,7 @@ type Status struct {
 // run reads with credentials that the SDK finds and keeps by itself.
 func (r *reader) run() {
 	for ; ; time.Sleep(100 * time.Millisecond) {
-		if err := r.readOn(context.Background()); err != nil {
-			r.saw(Status{Failures: 1, Error: err.Error()})
-		}
+		r.saw(Status{Failures: 1, Error: r.readOn(context.Background()).Error()})
 	}
 }
 

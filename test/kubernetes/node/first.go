@@ -56,6 +56,13 @@ func (c Config) supply() error {
 	if err := first.Start(); err != nil {
 		return err
 	}
+	all, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	if err := makeRoom(all[0], filepath.Join(all[0].own, prefix+c.Name), "supply"); err != nil {
+		return err
+	}
 	fmt.Println(first.Process.Pid)
 	return first.Wait()
 }

@@ -23,8 +23,10 @@ const prefix = "podid-node-"
 type hierarchy struct {
 	mount      string // where it is mounted
 	controller string // "memory", "cpu,cpuacct", "name=systemd"; empty: version 2
-	own        string // this process's own cgroup in it, a folder
+	own        string // the folder that machines' groups are made in
 }
+
+func (h hierarchy) unified() bool { return h.controller == "" }
 
 // hierarchies looks at what the machine has. Systems with both versions keep
 // the controllers in version 1, and version 2 is left alone.
@@ -50,6 +52,9 @@ func hierarchies() ([]hierarchy, error) {
 			h.mount = filepath.Join(h.mount, strings.TrimPrefix(part[1], "name="))
 		}
 		h.own = filepath.Join(h.mount, part[2])
+		if unified {
+			h.own = h.mount // only the topmost group may have processes and groups with controllers
+		}
 		if _, err := os.Stat(h.own); err != nil {
 			return nil, fmt.Errorf("the cgroup of this process: %w", err)
 		}
@@ -84,11 +89,49 @@ func joinGroups(name string) error {
 				}
 			}
 		}
-		if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), fmt.Append(nil, os.Getpid()), 0o644); err != nil {
+		if h.unified() {
+			if err := passOnControllers(h.own); err != nil {
+				return err
+			}
+		}
+		if err := join(group); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// join moves this process.
+func join(group string) error {
+	return os.WriteFile(filepath.Join(group, "cgroup.procs"), fmt.Append(nil, os.Getpid()), 0o644)
+}
+
+// passOnControllers lets groups below have all controllers that this one has.
+func passOnControllers(group string) error {
+	has, err := os.ReadFile(filepath.Join(group, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	for c := range strings.FieldsSeq(string(has)) {
+		if err := os.WriteFile(filepath.Join(group, "cgroup.subtree_control"), []byte("+"+c), 0o644); err != nil {
+			return fmt.Errorf("the controller %s for groups below %s: %w", c, group, err)
+		}
+	}
+	return nil
+}
+
+// makeRoom moves this process to a group below its machine's, for in version 2
+// a group with processes of its own passes no controllers on. top is where the
+// machine's group is seen.
+func makeRoom(h hierarchy, top, name string) error {
+	if !h.unified() {
+		return nil
+	}
+	group := filepath.Join(top, name)
+	if err := os.MkdirAll(group, 0o755); err != nil {
+		return err
+	}
+	return join(group)
 }
 
 // removeGroups removes a machine's cgroups. Its processes are dead, and leave

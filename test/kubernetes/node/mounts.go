@@ -52,8 +52,11 @@ func (c Config) mounts() error {
 // mountGroups shows the machine its own cgroups as if they were all.
 func mountGroups(all []hierarchy) error {
 	const at = "/sys/fs/cgroup"
-	if len(all) == 1 && all[0].controller == "" {
-		return unix.Mount("cgroup2", at, "cgroup2", 0, "")
+	if all[0].unified() {
+		if err := unix.Mount("cgroup2", at, "cgroup2", 0, ""); err != nil {
+			return err
+		}
+		return makeRoom(all[0], at, "first")
 	}
 	if err := unix.Mount("tmpfs", at, "tmpfs", 0, "mode=755"); err != nil {
 		return err
