@@ -41,10 +41,17 @@ func Association(cluster identity.Cluster, o *v1alpha1.PodIdentityAssociation) i
 	return a
 }
 
+// modifiedAnnotation has the time of the last change through the EKS API. The API
+// server's own notes have none of a change that only removes what another wrote.
+const modifiedAnnotation = "podid.dev/modified-at"
+
 // modified is when somebody last changed the object itself, not its status: the
 // API server notes it beside who changed which fields.
 func modified(o *v1alpha1.PodIdentityAssociation) time.Time {
 	latest := o.CreationTimestamp.Time
+	if noted, err := time.Parse(time.RFC3339Nano, o.Annotations[modifiedAnnotation]); err == nil && noted.After(latest) {
+		latest = noted
+	}
 	for _, entry := range o.ManagedFields {
 		if entry.Subresource == "" && entry.Time != nil && entry.Time.After(latest) {
 			latest = entry.Time.Time
@@ -55,6 +62,9 @@ func modified(o *v1alpha1.PodIdentityAssociation) time.Time {
 
 // put writes a into an object's spec. Its cluster, id and names are the object's.
 func put(o *v1alpha1.PodIdentityAssociation, a identity.Association) {
+	if o.UID != "" && !a.ModifiedAt.Equal(modified(o)) {
+		annotate(o, modifiedAnnotation, a.ModifiedAt.UTC().Format(time.RFC3339Nano))
+	}
 	revokedAt := revocation(o.Spec.RevokedAt, a.RevokedAt)
 	o.Spec = v1alpha1.PodIdentityAssociationSpec{
 		RoleARN: a.RoleARN, TargetRoleARN: a.TargetRoleARN,
@@ -66,6 +76,13 @@ func put(o *v1alpha1.PodIdentityAssociation, a identity.Association) {
 			o.Spec.Tags[k] = v1alpha1.TagValue(v)
 		}
 	}
+}
+
+func annotate(o *v1alpha1.PodIdentityAssociation, key, value string) {
+	if o.Annotations == nil {
+		o.Annotations = map[string]string{}
+	}
+	o.Annotations[key] = value
 }
 
 // revocation returns the time to write. Objects have whole seconds: one that is

@@ -93,10 +93,7 @@ func remember(o *v1alpha1.PodIdentityAssociation, once association.Once) {
 		}
 	}
 	kept = append(kept, request{hash(once.Token), hash(once.Digest), once.At})
-	if o.Annotations == nil {
-		o.Annotations = map[string]string{}
-	}
-	o.Annotations[tokensAnnotation] = kept[max(0, len(kept)-maxTokens):].String()
+	annotate(o, tokensAnnotation, kept[max(0, len(kept)-maxTokens):].String())
 }
 
 // hashLength is that of 15 bytes in base64.
