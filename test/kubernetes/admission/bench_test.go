@@ -1,0 +1,137 @@
+package admission_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podid/podid/test/kubernetes/cluster"
+)
+
+// BenchmarkPods has a real API server admit pods, 50 a second, in a cluster with
+// 5,000 associations: 4,900 in one namespace and 100 in another. The first is
+// without podid; what the others take more is podid's part. Nothing is stored,
+// so that etcd's disk is not what is measured.
+func BenchmarkPods(b *testing.B) {
+	w := start(b, cluster.Options{})
+	w.ServiceAccount(b, "default", "default")
+	for _, namespace := range []string{"podid", "few", "many", "empty"} {
+		w.Namespace(b, namespace)
+		w.ServiceAccount(b, namespace, "app-0")
+		w.ServiceAccount(b, namespace, "none")
+	}
+	w.fill(b, "few", 100)
+	w.fill(b, "many", 4900)
+	w.Apply(b, template(b, "admission-policy.yaml", ""))
+	timed := &timed{next: w.replica(b, w.Config)}
+	w.serve(b, timed)
+	await(b, "all is in force", func() bool {
+		pod, err := w.try(b, "many", podOf("app-0", nil))
+		return err == nil && complete(pod)
+	})
+	for _, arm := range []struct{ name, namespace, account string }{
+		{"without podid", "podid", "app-0"},
+		{"with an association, among 4900", "many", "app-0"},
+		{"without one, among none", "empty", "none"},
+		{"without one, among 100", "few", "none"},
+		{"without one, among 4900", "many", "none"},
+	} {
+		b.Run(arm.name, func(b *testing.B) {
+			timed.reset()
+			w.steadily(b, arm.namespace, arm.account)
+			if took := timed.reset(); len(took) > 0 {
+				b.ReportMetric(quantile(took, .5), "ms/webhook-p50")
+				b.ReportMetric(quantile(took, .99), "ms/webhook-p99")
+			}
+		})
+	}
+}
+
+// steadily makes 50 pods a second, whether or not those before are answered.
+func (w *world) steadily(b *testing.B, namespace, account string) {
+	var mu sync.Mutex
+	var took []time.Duration
+	var waiting errgroup.Group
+	tick := time.NewTicker(time.Second / 50)
+	defer tick.Stop()
+	for b.Loop() {
+		<-tick.C
+		waiting.Go(func() error {
+			began := time.Now()
+			_, err := w.pods.CoreV1().Pods(namespace).Create(b.Context(), benchPod(account), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, time.Since(began))
+			return err
+		})
+	}
+	if err := waiting.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(quantile(took, .5), "ms/p50")
+	b.ReportMetric(quantile(took, .99), "ms/p99")
+	b.ReportMetric(0, "ns/op") // mostly waiting
+}
+
+// benchPod has three containers and 50 variables.
+func benchPod(account string) *corev1.Pod {
+	return podOf(account, func(p *corev1.Pod) {
+		p.Spec.Containers = nil
+		for i := range 3 {
+			c := corev1.Container{Name: fmt.Sprintf("app-%d", i), Image: "registry.example.test/shop/app:1.2.3"}
+			for j := range 17 {
+				c.Env = append(c.Env, corev1.EnvVar{Name: fmt.Sprintf("SHOP_SETTING_%d", j), Value: "some value of ordinary length"})
+			}
+			p.Spec.Containers = append(p.Spec.Containers, c)
+		}
+	})
+}
+
+func (w *world) fill(b *testing.B, namespace string, n int) {
+	b.Helper()
+	var workers errgroup.Group
+	workers.SetLimit(16)
+	for i := range n {
+		workers.Go(func() error { return w.create(b.Context(), namespace, fmt.Sprintf("app-%d", i)) })
+	}
+	if err := workers.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func quantile(took []time.Duration, q float64) float64 {
+	slices.Sort(took)
+	return took[int(float64(len(took)-1)*q)].Seconds() * 1000
+}
+
+// timed remembers how long each answer took.
+type timed struct {
+	next http.Handler
+
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+func (h *timed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	h.next.ServeHTTP(w, r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.took = append(h.took, time.Since(began))
+}
+
+func (h *timed) reset() []time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	took := h.took
+	h.took = nil
+	return took
+}
