@@ -39,6 +39,8 @@ var mayImport = map[string][]string{
 	"internal/controller":         {"api/v1alpha1", "internal/association", "internal/association/kube", "internal/identity"},
 	"internal/accesskey":          {"internal/identity", "internal/sigv4"},
 	"internal/certificate":        {},
+	"internal/install":            {"internal/identity", "deploy"},
+	"deploy":                      {},
 	"internal/rbac":               {"internal/identity"},
 	"internal/eks":                {"internal/identity", "internal/association", "internal/awswire"},
 	"internal/changes":            {"internal/identity"},
