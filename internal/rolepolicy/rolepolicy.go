@@ -3,6 +3,7 @@
 package rolepolicy
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -119,7 +120,7 @@ type statement struct {
 func (d document) text() json.RawMessage {
 	d.Version = "2012-10-17"
 	for i := range d.Statement {
-		d.Statement[i].Effect = "Allow"
+		d.Statement[i].Effect = cmp.Or(d.Statement[i].Effect, "Allow")
 	}
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
