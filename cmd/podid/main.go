@@ -55,7 +55,12 @@ cluster, and brings a small AWS of its own, so that all of it runs with no AWS a
   source podid.env
   podid exec -n default -s demo-app-sa -- aws sts get-caller-identity`,
 	}
-	root.AddCommand(newDev(), newDemo(), newExec(), newToken(), newAssociation(), newExplain(), newPolicies(), newRevoke(), newInstall(), newVersion())
+	root.AddCommand(
+		newDev(), newDemo(), newExec(), newToken(),
+		newAssociation(), newExplain(), newPolicies(), newRevoke(),
+		newServer(), newInstall(),
+		newVersion(),
+	)
 	return root
 }
 

@@ -4,6 +4,7 @@ package httpd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,9 @@ type Config struct {
 	// MaxConnections bounds the connections open at once, all listeners
 	// together; further ones wait in the kernel's queue. 0: not bounded.
 	MaxConnections int
+	// TLS secures the connections; with "h2" among its NextProtos, HTTP/2 is
+	// spoken. Nil: they are not secured.
+	TLS *tls.Config
 	// Logger takes what net/http has to say about broken connections. Nil: nowhere.
 	Logger *slog.Logger
 }
@@ -97,6 +101,9 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	for _, listener := range listeners {
 		if slots != nil {
 			listener = &boundedListener{Listener: listener, slots: slots, closed: make(chan struct{})}
+		}
+		if c.TLS != nil { // outermost, or net/http would not see HTTP/2 in it
+			listener = tls.NewListener(listener, c.TLS)
 		}
 		group.Go(func() error {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

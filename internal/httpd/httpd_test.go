@@ -3,10 +3,12 @@ package httpd_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -223,5 +225,26 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := httpd.New(c); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestHTTP2WithinBounds: what bounds connections does not hide their TLS.
+func TestHTTP2WithinBounds(t *testing.T) {
+	known := httptest.NewTLSServer(nil)
+	defer known.Close()
+	address, stop := start(t, httpd.Config{Handler: hello, MaxConnections: 1, TLS: &tls.Config{Certificates: known.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}}})
+	client := known.Client()
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	answer, err := client.Get("https://" + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.ProtoMajor != 2 {
+		t.Errorf("spoke %s", answer.Proto)
+	}
+	client.CloseIdleConnections()
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -131,7 +131,7 @@ const poll = 5 * time.Millisecond
 // WaitFor waits until the informer has every change up to and with that of
 // sequence.
 func (s *Store) WaitFor(ctx context.Context, sequence uint64) error {
-	if s.reached() >= sequence {
+	if s.Reached() >= sequence {
 		return nil
 	}
 	tick := time.NewTicker(poll)
@@ -141,16 +141,16 @@ func (s *Store) WaitFor(ctx context.Context, sequence uint64) error {
 		case <-ctx.Done():
 			return identity.Errorf(identity.Unavailable, "This server has not yet heard of the newest associations. Ask another, or again.").Because(ctx.Err())
 		case <-tick.C:
-			if s.reached() >= sequence {
+			if s.Reached() >= sequence {
 				return nil
 			}
 		}
 	}
 }
 
-// reached is how far the informer's store is: here bookmarks count, and the
+// Reached is how far the informer's store is: here bookmarks count, and the
 // version of the list that it began with.
-func (s *Store) reached() uint64 { return number(s.informer.GetStore().LastStoreSyncResourceVersion()) }
+func (s *Store) Reached() uint64 { return number(s.informer.GetStore().LastStoreSyncResourceVersion()) }
 
 // number returns a resource version as a number; what is none counts as nothing seen.
 func number(version string) uint64 {
