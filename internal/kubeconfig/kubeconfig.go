@@ -20,7 +20,7 @@ import (
 )
 
 // DefaultNamespace is that of podid's server where nothing else is said.
-const DefaultNamespace = "podid"
+const DefaultNamespace = "podid-system"
 
 // Config says which cluster, in kubectl's words. The zero value is the one that
 // kubectl talks to.
