@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -107,6 +108,22 @@ func (a *Associations) UpdatePodIdentityAssociation(ctx context.Context, in *eks
 		return nil, plain(err)
 	}
 	return &eks.UpdatePodIdentityAssociationOutput{Association: wire(a.cluster, updated)}, nil
+}
+
+// Revoke has the credentials made for an association before now dropped, wherever
+// they are kept, and returns since when they have to be newer.
+func (a *Associations) Revoke(ctx context.Context, _, id string) (time.Time, error) {
+	var at time.Time
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		o, err := a.find(ctx, id)
+		if err != nil {
+			return err
+		}
+		o.Spec.RevokedAt = kube.Revocation(o.Spec.RevokedAt, time.Now())
+		at = o.Spec.RevokedAt.Time
+		return a.live.Update(ctx, o)
+	})
+	return at, plain(err)
 }
 
 // DeletePodIdentityAssociation deletes the association of that id, and none that
