@@ -9,14 +9,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	os.Exit(run(filepath.Base(os.Args[0]), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // exitStatus is an exit code that has already been explained.
@@ -24,14 +23,8 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// run runs a command of podid, which was called by that name.
-func run(name string, args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
-	if args = answerTo(root, name, args); isPlugin(root) {
-		name = "kubectl podid"
-	} else {
-		name = "podid"
-	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -42,7 +35,7 @@ func run(name string, args []string, stdout, stderr io.Writer) int {
 	if status, ok := errors.AsType[exitStatus](err); ok {
 		return int(status)
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	fmt.Fprintf(stderr, "podid: %v\n", err)
 	return 1
 }
 
@@ -63,8 +56,10 @@ cluster, and brings a small AWS of its own, so that all of it runs with no AWS a
   podid exec -n default -s demo-app-sa -- aws sts get-caller-identity`,
 	}
 	root.AddCommand(
-		newDev(), newDemo(), newExec(), newToken(), newAssociation(), newRevoke(), newExplain(), newPolicies(), newAccessKey(),
-		newInstall(), newServer(), newVersion(),
+		newDev(), newDemo(), newExec(), newToken(),
+		newAssociation(), newExplain(), newPolicies(), newRevoke(),
+		newServer(), newInstall(),
+		newVersion(),
 	)
 	return root
 }

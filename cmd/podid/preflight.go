@@ -23,10 +23,9 @@ func (p *preflight) add(cmd *cobra.Command) {
 	f.StringVar(&p.firstHopAs, "first-hop-as", "", "with --explain: ARN of the IAM user or role that podid works with, off EKS")
 }
 
-// check explains a, which is to be at the place, if that is wanted: on standard
-// error, as standard output is for the association. Its error says that nothing
-// was done.
-func (p *preflight) check(cmd *cobra.Command, t target, where place, a identity.Association) error {
+// check explains a if that is wanted, on standard error, as standard output is
+// for the association. Its error says that nothing was done.
+func (p *preflight) check(cmd *cobra.Command, a identity.Association, region string) error {
 	if !p.wanted {
 		return nil
 	}
@@ -34,8 +33,11 @@ func (p *preflight) check(cmd *cobra.Command, t target, where place, a identity.
 	if role, err := identity.ParseRoleARN(a.RoleARN); err == nil && a.Cluster.AccountID == "" {
 		a.Cluster.AccountID = role.AccountID
 	}
-	p.target, p.question.Association = t, &a
-	report, err := p.run(cmd, where)
+	if a.Cluster.Region == "" {
+		a.Cluster.Region = region
+	}
+	p.question.Association = &a
+	report, err := p.run(cmd.Context())
 	if err != nil {
 		return err
 	}

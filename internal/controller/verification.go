@@ -43,9 +43,8 @@ type plan struct {
 	uid        types.UID
 	generation int64
 	at         time.Time
-	turn       bool             // it has been given its turn by the limiter, at that time
-	failures   int              // one after the other
-	found      metav1.Condition // the last time; without a status before that
+	turn       bool // it has been given its turn by the limiter, at that time
+	failures   int  // one after the other
 }
 
 func newVerification(cached client.Reader, w writer, c Config) *verification {
@@ -74,18 +73,16 @@ func (v *verification) Reconcile(ctx context.Context, request reconcile.Request)
 	if !p.at.After(now) && !p.turn {
 		p.at, p.turn = now.Add(v.limiter.Reserve().Delay()), true
 	}
-	if !p.at.After(now) {
-		condition, known := v.verify(ctx, a)
-		p.turn = false
-		p.at, p.failures = v.next(condition.Status, p.failures)
-		if known {
-			p.found = condition
-		}
+	if p.at.After(now) {
+		v.keep(request.NamespacedName, p)
+		return reconcile.Result{RequeueAfter: p.at.Sub(now)}, nil
 	}
+	condition, known := v.verify(ctx, a)
+	p.turn = false
+	p.at, p.failures = v.next(condition.Status, p.failures)
 	v.keep(request.NamespacedName, p)
-	// Also when it was not yet time: somebody else may have written the status.
-	if p.found.Status != "" {
-		err = v.note(ctx, o, p.found)
+	if known {
+		err = v.note(ctx, o, condition)
 	}
 	return reconcile.Result{RequeueAfter: time.Until(p.at)}, err
 }

@@ -70,9 +70,9 @@ func (r *reader) accounts(first string) []string {
 func (r *reader) cli(ctx context.Context, account string) cli {
 	access, err := r.account(ctx, account)
 	if err != nil {
-		return cli{account, r.config.Kubernetes} // the reader is to give it
+		return cli{profile: account} // the reader is to give it
 	}
-	return cli{access.Profile, r.config.Kubernetes}
+	return cli{profile: access.Profile}
 }
 
 // accountOf asks whose credentials c has. It needs no permission

@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -69,16 +70,12 @@ func (k *checker) issuer(ctx context.Context) {
 		}
 		return json.Unmarshal(text, into)
 	}
-	err := get("/.well-known/openid-configuration", &provider)
-	if err == nil {
-		err = get("/openid/v1/jwks", &keys)
-	}
-	if err != nil {
+	if err := errors.Join(get("/.well-known/openid-configuration", &provider), get("/openid/v1/jwks", &keys)); err != nil {
+		status := Failed
 		if apierrors.IsForbidden(err) {
-			k.say(what, Unknown, "you may not read it", "podid may, as all service accounts, by the ClusterRole system:service-account-issuer-discovery")
-			return
+			status = Unknown
 		}
-		k.say(what, Failed, err.Error(), "start the API server with --service-account-issuer=https://...")
+		k.say(what, status, err.Error(), "start the API server with --service-account-issuer=https://...; podid reads the issuer as the ClusterRole system:service-account-issuer-discovery allows all service accounts to")
 		return
 	}
 	found := fmt.Sprintf("%s, %d keys, signs with %s", provider.Issuer, len(keys.Keys), strings.Join(provider.Algorithms, ", "))

@@ -92,7 +92,7 @@ func eventually(t *testing.T, within time.Duration, what string, so func() (ok b
 		if ok {
 			return
 		}
-		fell := slices.ContainsFunc(world.nodes, func(n *node.Node) bool { return !n.On() })
+		fell := slices.ContainsFunc(world.nodes, (*node.Node).Fell)
 		if fell || time.Now().After(end) {
 			for _, n := range world.nodes {
 				t.Log(n.Logs())

@@ -39,6 +39,9 @@ func prepare(folder string) error {
 	if err != nil {
 		return err
 	}
+	if err := renderChart(top, folder); err != nil {
+		return err
+	}
 	for _, i := range images {
 		binary := filepath.Join(folder, filepath.Base(i.pkg))
 		if err := command(top, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, i.pkg); err != nil {

@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/podid/podid/test/kubernetes/cluster"
 	"github.com/podid/podid/test/kubernetes/node"
@@ -49,6 +51,7 @@ func within(m *testing.M) (code int, err error) {
 
 // up starts the control plane and the machines.
 func up() error {
+	log.SetLogger(logr.Discard()) // the clients' own, which nobody reads
 	began := time.Now()
 	c, err := cluster.New(cluster.Options{
 		Controllers: true, Address: node.Gateway,

@@ -28,7 +28,7 @@ func serveAsk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request.Header.Set("Authorization", string(token))
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: 2 * time.Second} // as botocore has it
 	answer, err := client.Do(request)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)

@@ -34,30 +34,51 @@ func (c *Cluster) Client(t testing.TB) *kubernetes.Clientset {
 // define can be used.
 func (c *Cluster) Apply(t testing.TB, documents string) {
 	t.Helper()
+	if err := c.TryApply(t.Context(), documents); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TryApply is Apply where a refusal is no failure of the test.
+func (c *Cluster) TryApply(ctx context.Context, documents string) error {
 	k, err := client.New(c.Config, client.Options{})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(documents), 4096)
 	for {
 		u := &unstructured.Unstructured{}
 		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
-			return
+			return nil
 		} else if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		if len(u.Object) == 0 {
 			continue
 		}
-		err := k.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("podid-test"), client.ForceOwnership)
-		if err != nil {
-			t.Fatalf("applying %s %s: %v", u.GetKind(), u.GetName(), err)
+		err := k.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("podid-test"), client.ForceOwnership)
+		if err == nil && u.GetKind() == "CustomResourceDefinition" {
+			err = waitEstablished(ctx, k, u)
 		}
-		if u.GetKind() == "CustomResourceDefinition" {
-			await(t, "the custom resource "+u.GetName()+" can be used", func() (bool, error) {
-				err := k.Get(t.Context(), client.ObjectKeyFromObject(u), u)
-				return established(u), err
-			})
+		if err != nil {
+			return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
+		}
+	}
+}
+
+// waitEstablished waits until a custom resource can be used.
+func waitEstablished(ctx context.Context, k client.Client, u *unstructured.Unstructured) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		err := k.Get(ctx, client.ObjectKeyFromObject(u), u)
+		if err == nil && established(u) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("it is not established: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
@@ -151,20 +172,6 @@ func (c *Cluster) waitControllers(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("the controller manager does nothing: %w\n%s", err, c.tail(string(ControllerManager)))
 		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// await polls until it is so.
-func await(t testing.TB, what string, so func() (bool, error)) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		ok, err := so()
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s: %v", what, err)
 		}
 	}
 }

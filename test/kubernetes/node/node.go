@@ -19,7 +19,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -54,6 +53,7 @@ type Node struct {
 
 	supply *exec.Cmd // ends the machine when it ends
 	ended  chan struct{}
+	off    bool // by Off
 }
 
 // environment carries a machine's Config to its first process.
@@ -117,23 +117,29 @@ func (n *Node) start() error {
 	return <-started
 }
 
-// On says whether the machine runs.
-func (n *Node) On() bool {
+// Fell says whether the machine has ended by itself.
+func (n *Node) Fell() bool {
 	select {
 	case <-n.ended:
-		return false
+		return !n.off
 	default:
-		return true
+		return false
 	}
 }
 
 // Off pulls the plug: everything on the machine ends at once, as in a power cut.
 func (n *Node) Off() error {
+	n.off = true
 	if err := n.supply.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	<-n.ended
-	return removeGroups(n.Name)
+	// The kernel takes its time to remove the network of who is dead.
+	err := n.cable(netlink.LinkDel)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		err = nil
+	}
+	return errors.Join(err, removeGroups(n.Name))
 }
 
 // Cut takes the machine off the network; what runs on it goes on.
@@ -165,15 +171,8 @@ func (n *Node) plug(pid int) error {
 		LinkAttrs: netlink.LinkAttrs{Name: n.link(), MasterIndex: bridge.Attrs().Index},
 		PeerName:  "eth0", PeerNamespace: netlink.NsPid(pid),
 	}
-	// The other end of the cable of a machine that lost its power goes a moment later.
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		err := netlink.LinkAdd(cable)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, os.ErrExist) || time.Now().After(end) {
-			return fmt.Errorf("the cable of %s: %w", n.Name, err)
-		}
+	if err := netlink.LinkAdd(cable); err != nil {
+		return fmt.Errorf("the cable of %s: %w", n.Name, err)
 	}
 	return n.Mend()
 }
