@@ -8,10 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/podid/podid/api/v1alpha1"
 	"github.com/podid/podid/internal/admission"
 	"github.com/podid/podid/internal/association"
-	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/rbac"
 )
 
@@ -27,7 +25,7 @@ func (s *server) admission(users *rbac.Users) (http.Handler, error) {
 		Self: "system:serviceaccount:" + s.config.ServiceAccount.Namespace + ":" + s.config.ServiceAccount.Name,
 	}
 	webhook, err := admission.New(admission.Config{
-		Associations: s.store, Settings: s.config.Pods, Annotations: s.annotations, Broken: s.broken,
+		Associations: s.store, Settings: s.config.Pods, Annotations: s.annotations, Broken: s.store.Broken,
 		Validate: judge.Validate, Logger: s.config.Logger,
 	})
 	if err != nil {
@@ -44,18 +42,4 @@ func (s *server) annotations(namespace, name string) map[string]string {
 	// One that is not there yet has none.
 	_ = s.cluster.cache.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, account)
 	return account.Annotations
-}
-
-// broken tells why the chain of an association was refused when it was tried.
-func (s *server) broken(a identity.Association) (reason string, broken bool) {
-	o := s.store.Object(a.Namespace, a.ServiceAccount)
-	if o == nil {
-		return "", false
-	}
-	for _, c := range o.Status.Conditions {
-		if c.Type == v1alpha1.ConditionChainVerified {
-			return c.Message, c.Status == metav1.ConditionFalse && c.ObservedGeneration == o.Generation
-		}
-	}
-	return "", false
 }
