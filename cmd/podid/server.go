@@ -8,9 +8,12 @@ import (
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/server"
@@ -51,6 +54,9 @@ It runs until SIGTERM, then finishes what it has begun. Audit events go to stdou
 				level = slog.LevelDebug
 			}
 			o.config.Logger = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			// Kubernetes' libraries have loggers of their own, one for each process.
+			klog.SetSlogLogger(o.config.Logger)
+			ctrllog.SetLogger(logr.FromSlogHandler(o.config.Logger.Handler()))
 			o.config.Audit = audit.NewWriter(cmd.OutOrStdout())
 			if o.auditFile != "" {
 				file, err := audit.OpenFile(o.auditFile)

@@ -5,13 +5,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/podid/podid/test/clients"
 )
 
 // What podid policies prints makes the chain pass as it stands, and explain has
 // nothing to say against it: in each form, through the AWS CLI and Terraform.
 func TestPrintedPolicies(t *testing.T) {
 	_, err := exec.LookPath("aws")
-	require(t, "aws", err == nil, "no aws on the PATH")
+	clients.Require(t, "aws", err == nil, "no aws on the PATH")
 	const first, target = "arn:aws:iam::111122223333:role/shop/pods", "arn:aws:iam::444455556666:role/orders-data"
 	binary := podid(t)
 	for name, c := range map[string]struct {
@@ -27,17 +29,17 @@ func TestPrintedPolicies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			info, profiles := startWithProfiles(t)
-			s := newShell(t, append(info.Env(), profiles))
+			s := clients.NewShell(t, append(info.Env(), profiles))
 			flags := append([]string{"-n", "shop", "-s", "orders", "--role-arn", first}, c.association...)
 			if !c.noTarget {
 				flags = append(flags, "--target-role-arn", target)
 			}
-			commands := s.run(binary, append([]string{"policies", "--form", c.form, "-o", "commands"}, flags...)...)
-			s.run("sh", "-c", commands)
-			s.run(binary, append([]string{"association", "create"}, flags...)...)
+			commands := s.Run(binary, append([]string{"policies", "--form", c.form, "-o", "commands"}, flags...)...)
+			s.Run("sh", "-c", commands)
+			s.Run(binary, append([]string{"association", "create"}, flags...)...)
 			passes(t, s, binary)
 			// And for roles that are there: the same once more.
-			s.run("sh", "-c", s.run(binary, "policies", "-n", "shop", "-s", "orders", "--form", c.form, "-o", "commands", "--existing"))
+			s.Run("sh", "-c", s.Run(binary, "policies", "-n", "shop", "-s", "orders", "--form", c.form, "-o", "commands", "--existing"))
 			passes(t, s, binary)
 		})
 	}
@@ -45,55 +47,55 @@ func TestPrintedPolicies(t *testing.T) {
 		info, profiles := startWithProfiles(t)
 		flags := []string{"-n", "shop", "-s", "orders", "--role-arn", first, "--target-role-arn", target}
 		env := append(info.Env(), profiles)
-		s := terraform(t, env, newShell(t, env).run(binary, append([]string{"policies", "-o", "terraform"}, flags...)...))
-		s.run("terraform", "apply", "-auto-approve", "-input=false", "-no-color")
-		s.run("terraform", "plan", "-input=false", "-no-color", "-detailed-exitcode")
-		s.run(binary, append([]string{"association", "create"}, flags...)...)
+		s := clients.Terraform(t, env, clients.NewShell(t, env).Run(binary, append([]string{"policies", "-o", "terraform"}, flags...)...))
+		s.Run("terraform", "apply", "-auto-approve", "-input=false", "-no-color")
+		s.Run("terraform", "plan", "-input=false", "-no-color", "-detailed-exitcode")
+		s.Run(binary, append([]string{"association", "create"}, flags...)...)
 		passes(t, s, binary)
 	})
 }
 
 // passes gets credentials as the pod does, and asks explain.
-func passes(t *testing.T, s *shell, binary string) {
+func passes(t *testing.T, s *clients.Shell, binary string) {
 	t.Helper()
-	s.run(binary, "exec", "-n", "shop", "-s", "orders", "--", "aws", "sts", "get-caller-identity")
+	s.Run(binary, "exec", "-n", "shop", "-s", "orders", "--", "aws", "sts", "get-caller-identity")
 	var report struct {
 		Verdict  string
 		Warnings []struct{ Text string }
 	}
-	if err := json.Unmarshal([]byte(s.run(binary, "explain", "-n", "shop", "-s", "orders", "-o", "json")), &report); err != nil {
+	if err := json.Unmarshal([]byte(s.Run(binary, "explain", "-n", "shop", "-s", "orders", "-o", "json")), &report); err != nil {
 		t.Fatal(err)
 	}
 	if report.Verdict != "allowed" || len(report.Warnings) > 0 {
-		t.Errorf("explain says %s, and warns: %v\n%s", report.Verdict, report.Warnings, s.run(binary, "explain", "-n", "shop", "-s", "orders"))
+		t.Errorf("explain says %s, and warns: %v\n%s", report.Verdict, report.Warnings, s.Run(binary, "explain", "-n", "shop", "-s", "orders"))
 	}
 }
 
 // TestPreflight explains before it changes anything, and then changes nothing.
 func TestPreflight(t *testing.T) {
 	_, err := exec.LookPath("aws")
-	require(t, "aws", err == nil, "no aws on the PATH")
+	clients.Require(t, "aws", err == nil, "no aws on the PATH")
 	info, profiles := startWithProfiles(t)
-	s, binary := newShell(t, append(info.Env(), profiles)), podid(t)
+	s, binary := clients.NewShell(t, append(info.Env(), profiles)), podid(t)
 	create := []string{"association", "create", "-n", "shop", "-s", "orders", "--role-arn", roleARN, "--target-role-arn", targetARN, "--explain"}
-	s.refused("nothing was changed", binary, create...)
-	s.refused("REFUSED at hop 2", binary, create...)
-	list := func() string { return s.run(binary, "association", "list", "-n", "shop") }
+	s.Refused("nothing was changed", binary, create...)
+	s.Refused("REFUSED at hop 2", binary, create...)
+	list := func() string { return s.Run(binary, "association", "list", "-n", "shop") }
 	if got := list(); strings.Contains(got, "orders") {
 		t.Errorf("made all the same:\n%s", got)
 	}
-	s.run("sh", "-c", s.run(binary, "policies", "-n", "shop", "-s", "orders", "--role-arn", roleARN, "--target-role-arn", targetARN, "-o", "commands", "--existing"))
-	s.run(binary, create...)
+	s.Run("sh", "-c", s.Run(binary, "policies", "-n", "shop", "-s", "orders", "--role-arn", roleARN, "--target-role-arn", targetARN, "-o", "commands", "--existing"))
+	s.Run(binary, create...)
 	passes(t, s, binary)
 	update := []string{"association", "update", "-n", "shop", "-s", "orders", "--disable-session-tags", "--explain"}
-	s.refused("nothing was changed", binary, update...)
+	s.Refused("nothing was changed", binary, update...)
 	passes(t, s, binary)
-	s.run(binary, append(update, "--force")...)
-	s.refused("REFUSED at hop 2", binary, "explain", "-n", "shop", "-s", "orders")
+	s.Run(binary, append(update, "--force")...)
+	s.Refused("REFUSED at hop 2", binary, "explain", "-n", "shop", "-s", "orders")
 }
 
 func TestPrintedPoliciesRefuse(t *testing.T) {
-	s := newShell(t, []string{"AWS_REGION=us-west-2"})
+	s := clients.NewShell(t, []string{"AWS_REGION=us-west-2"})
 	binary := podid(t)
 	for want, flags := range map[string]string{
 		"Use the external-ID form":   "--form tags --disable-session-tags",
@@ -104,6 +106,6 @@ func TestPrintedPoliciesRefuse(t *testing.T) {
 		"--existing is for":          "--existing",
 	} {
 		args := append([]string{"policies", "--cluster", "c", "-n", "n", "-s", "s", "--role-arn", roleARN}, strings.Fields(flags)...)
-		s.refused(want, binary, args...)
+		s.Refused(want, binary, args...)
 	}
 }

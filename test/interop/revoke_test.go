@@ -15,6 +15,7 @@ import (
 
 	"github.com/podid/podid/internal/devenv"
 	"github.com/podid/podid/internal/token/issuer"
+	"github.com/podid/podid/test/clients"
 )
 
 // anySubject is the target role's trust, open to all service accounts.
@@ -57,7 +58,7 @@ func reads(t *testing.T, info *devenv.Info, c aws.Credentials) string {
 // later one; the agent has new credentials by then.
 func TestRevoke(t *testing.T) {
 	_, err := exec.LookPath("aws")
-	require(t, "aws", err == nil, "no aws on the PATH")
+	clients.Require(t, "aws", err == nil, "no aws on the PATH")
 	binary := podid(t)
 	for name, c := range map[string]struct {
 		flags  []string
@@ -86,9 +87,9 @@ func TestRevoke(t *testing.T) {
 				t.Fatalf("before the revocation: %s", got)
 			}
 
-			s := newShell(t, append(info.Env(), profiles))
+			s := clients.NewShell(t, append(info.Env(), profiles))
 			began := time.Now()
-			commands := s.run(binary, append([]string{"revoke", "-n", "default", "-s", "demo-app-sa", "-o", "commands"}, c.flags...)...)
+			commands := s.Run(binary, append([]string{"revoke", "-n", "default", "-s", "demo-app-sa", "-o", "commands"}, c.flags...)...)
 			after := held(t, info, token)
 			if after.AccessKeyID == before.AccessKeyID {
 				t.Error("the agent still hands out the credentials from before")
@@ -100,7 +101,7 @@ func TestRevoke(t *testing.T) {
 			if got := held(t, info, other); got.AccessKeyID != others.AccessKeyID {
 				t.Error("another service account lost its credentials")
 			}
-			s.run("sh", "-c", commands)
+			s.Run("sh", "-c", commands)
 			if got := reads(t, info, before); got != "AccessDenied" {
 				t.Errorf("the old credentials: %s", got)
 			}
@@ -115,7 +116,7 @@ func TestRevoke(t *testing.T) {
 				RevokedAt time.Time
 				Policy    struct{ Account, RoleArn, PolicyName string }
 			}
-			if err := json.Unmarshal([]byte(s.run(binary, "revoke", "-n", "default", "-s", "demo-app-sa", "-o", "json")), &said); err != nil {
+			if err := json.Unmarshal([]byte(s.Run(binary, "revoke", "-n", "default", "-s", "demo-app-sa", "-o", "json")), &said); err != nil {
 				t.Fatal(err)
 			}
 			if said.Policy.Account != "444455556666" || said.Policy.RoleArn != targetARN || said.RevokedAt.Before(began) || said.RevokedAt.Nanosecond() != 0 {
@@ -128,11 +129,11 @@ func TestRevoke(t *testing.T) {
 func TestRevokeRefuses(t *testing.T) {
 	binary := podid(t)
 	info := start(t)
-	s := newShell(t, info.Env())
-	s.refused("has no association", binary, "revoke", "-n", "default", "-s", "nobody")
-	s.refused("name the association", binary, "revoke")
-	s.run(binary, "association", "create", "-n", "default", "-s", "demo-app-sa", "--role-arn", roleARN, "--disable-session-tags")
-	s.refused("nothing tells the sessions", binary, "revoke", "-s", "demo-app-sa", "--subject-only")
-	elsewhere := newShell(t, []string{"AWS_REGION=us-west-2", "AWS_ACCESS_KEY_ID=AKIAX", "AWS_SECRET_ACCESS_KEY=x", "PODID_CLUSTER=c"})
-	elsewhere.refused("AWS_ENDPOINT_URL names no podid", binary, "revoke", "-n", "default", "-s", "demo-app-sa")
+	s := clients.NewShell(t, info.Env())
+	s.Refused("has no association", binary, "revoke", "-n", "default", "-s", "nobody")
+	s.Refused("name the association", binary, "revoke")
+	s.Run(binary, "association", "create", "-n", "default", "-s", "demo-app-sa", "--role-arn", roleARN, "--disable-session-tags")
+	s.Refused("nothing tells the sessions", binary, "revoke", "-s", "demo-app-sa", "--subject-only")
+	elsewhere := clients.NewShell(t, []string{"AWS_REGION=us-west-2", "AWS_ACCESS_KEY_ID=AKIAX", "AWS_SECRET_ACCESS_KEY=x", "PODID_CLUSTER=c"})
+	elsewhere.Refused("AWS_ENDPOINT_URL names no podid", binary, "revoke", "-n", "default", "-s", "demo-app-sa")
 }

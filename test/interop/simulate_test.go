@@ -3,6 +3,8 @@ package interop
 import (
 	"os/exec"
 	"testing"
+
+	"github.com/podid/podid/test/clients"
 )
 
 // TestAWSCLISimulates asks the questions of the IAM user guide's page on
@@ -10,8 +12,8 @@ import (
 // and the one that AWS's own simulator cannot answer: a trust policy.
 func TestAWSCLISimulates(t *testing.T) {
 	_, err := exec.LookPath("aws")
-	require(t, "aws", err == nil, "no aws on the PATH")
-	s := newShell(t, start(t).Env())
+	clients.Require(t, "aws", err == nil, "no aws on the PATH")
+	s := clients.NewShell(t, start(t).Env())
 	const text = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a"}}}]}`
 	tag := func(key, value string) string {
 		return "ContextKeyName=aws:RequestTag/" + key + ",ContextKeyValues=" + value + ",ContextKeyType=string"
@@ -37,7 +39,7 @@ func TestAWSCLISimulates(t *testing.T) {
 		"keys of a role":   {"aws:PrincipalTag/team", []string{"get-context-keys-for-principal-policy", "--policy-source-arn", roleARN, "--policy-input-list", text, "--query", "ContextKeyNames"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := s.run("aws", append([]string{"iam", "--output", "text"}, c.args...)...); got != c.want {
+			if got := s.Run("aws", append([]string{"iam", "--output", "text"}, c.args...)...); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
