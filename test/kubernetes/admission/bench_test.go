@@ -55,6 +55,35 @@ func BenchmarkPods(b *testing.B) {
 	}
 }
 
+// BenchmarkPolicy is one pod after the other, none of which has an association,
+// so that the policy looks at all that its namespace has. No webhook is asked.
+func BenchmarkPolicy(b *testing.B) {
+	w := start(b, cluster.Options{})
+	w.Apply(b, template(b, "admission-policy.yaml", ""))
+	for _, n := range []int{0, 10, 100, 1000} {
+		namespace := w.Namespace(b, fmt.Sprintf("with-%d", n))
+		w.ServiceAccount(b, namespace, "none")
+		w.ServiceAccount(b, namespace, "app-0")
+		w.fill(b, namespace, n)
+		if n > 0 {
+			await(b, "the policy is in force", func() bool { return w.dryRun(b, namespace, "app-0") != nil })
+		}
+		b.Run(fmt.Sprintf("%d associations", n), func(b *testing.B) {
+			var took []time.Duration
+			for b.Loop() {
+				began := time.Now()
+				if _, err := w.try(b, namespace, benchPod("none")); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(began))
+			}
+			b.ReportMetric(quantile(took, .5), "ms/p50")
+			b.ReportMetric(quantile(took, .99), "ms/p99")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // steadily makes 50 pods a second, whether or not those before are answered.
 func (w *world) steadily(b *testing.B, namespace, account string) {
 	var mu sync.Mutex
