@@ -25,6 +25,10 @@ const (
 // three seconds that the API server waits (charts/podid, webhook-mutating.yaml).
 const defaultReadTimeout = time.Second
 
+// crowd is the number of associations in a namespace from which on its pods
+// without one are marked: the policy takes some 30 µs for each (docs/benchmarks.md).
+const crowd = 16
+
 // Associations finds the associations of service accounts.
 type Associations interface {
 	// Known returns what is in memory, a little behind the API server.
@@ -41,6 +45,9 @@ type Config struct {
 	Settings Settings
 	// Annotations returns those of a service account, from memory. Nil: none are looked at.
 	Annotations func(namespace, serviceAccount string) map[string]string
+	// Count returns how many associations a namespace has, from memory. Nil:
+	// pods without an association are not marked.
+	Count func(namespace string) int
 	// Broken tells why the chain of an association is known not to work. Nil: nothing is known.
 	Broken func(identity.Association) (reason string, broken bool)
 	// Validate judges associations, at ValidatePath. Nil: that is not served.

@@ -25,6 +25,9 @@ const (
 	// when podid is away goes by it (docs/decisions/0011-fail-closed.md).
 	Label        = "eks.amazonaws.com/pod-identity"
 	labelEnabled = "enabled"
+	// UnassociatedLabel marks pods that were looked at and need nothing, where
+	// the policy would have many associations to compare them with.
+	UnassociatedLabel = "podid.dev/no-association"
 
 	// skipContainers, on a pod: names of containers to leave alone, as CSV.
 	skipContainers = "eks.amazonaws.com/skip-containers"
@@ -86,7 +89,7 @@ func Mutate(pod *corev1.Pod, account map[string]string, s Settings, chance float
 		return Change{}
 	}
 	m := mutation{pod: pod, variables: s.variables(pod, account), skipped: skippedContainers(pod)}
-	m.label()
+	m.change.Patch.label(pod, Label, labelEnabled)
 	replaced := m.containers("initContainers", pod.Spec.InitContainers)
 	replaced = m.containers("containers", pod.Spec.Containers) || replaced
 	m.volumes(s.volume(pod, account, chance), replaced)
@@ -165,13 +168,14 @@ func (s Settings) expiration(pod *corev1.Pod, account map[string]string) int64 {
 	return min(max(s.TokenExpiration, minExpiration), maxExpiration)
 }
 
-func (m *mutation) label() {
-	switch _, there := m.pod.Labels[Label]; {
+// label gives the pod a label that it has not.
+func (p *Patch) label(pod *corev1.Pod, key, value string) {
+	switch _, there := pod.Labels[key]; {
 	case there:
-	case len(m.pod.Labels) == 0:
-		m.change.Patch.add(map[string]string{Label: labelEnabled}, "metadata", "labels")
+	case len(pod.Labels) == 0:
+		p.add(map[string]string{key: value}, "metadata", "labels")
 	default:
-		m.change.Patch.add(labelEnabled, "metadata", "labels", Label)
+		p.add(value, "metadata", "labels", key)
 	}
 }
 

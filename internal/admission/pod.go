@@ -71,7 +71,7 @@ func (w *Webhook) admit(ctx context.Context, e *event) (*admissionv1.AdmissionRe
 	case err == nil:
 	case identity.KindOf(err) == identity.NotFound:
 		e.outcome = unassociated
-		return e.answer(nil)
+		return e.answer(w.mark(pod, e.account.namespace))
 	default:
 		// A service account that is known to have an association does not come
 		// this far. The rest must be able to start whatever state podid is in.
@@ -92,6 +92,14 @@ func (w *Webhook) admit(ctx context.Context, e *event) (*admissionv1.AdmissionRe
 		e.outcome = mutated
 	}
 	return e.answer(change.Patch)
+}
+
+// mark has the policy pass over a pod without an association.
+func (w *Webhook) mark(pod *corev1.Pod, namespace string) (p Patch) {
+	if w.config.Count != nil && w.config.Count(namespace) >= crowd {
+		p.label(pod, UnassociatedLabel, "true")
+	}
+	return p
 }
 
 // find takes what is in memory, as what a pod gets does not depend on how old

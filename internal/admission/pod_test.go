@@ -179,6 +179,26 @@ func TestAnnotationsOfTheServiceAccount(t *testing.T) {
 	}
 }
 
+// TestMarks: pods without an association are marked where there are many, so
+// that the policy need not look, and never where nobody could say.
+func TestMarks(t *testing.T) {
+	counts := map[string]int{"ns": 15, "other": 16}
+	facts := &world{}
+	handler := newWebhook(t, admission.Config{Associations: facts, Count: func(namespace string) int { return counts[namespace] }}).Handler()
+	few, many := reviewOf(t, podOf("app")), reviewOf(t, podOf("app"))
+	many.Request.Namespace = "other"
+	if answer := ask(t, handler, few); answer.Patch != nil {
+		t.Errorf("among few: %s", answer.Patch)
+	}
+	if answer := ask(t, handler, many); string(answer.Patch) != `[{"op":"add","path":"/metadata/labels","value":{"podid.dev/no-association":"true"}}]` {
+		t.Errorf("among many: %s", answer.Patch)
+	}
+	facts.err = errors.New("down")
+	if answer := ask(t, handler, many); answer.Patch != nil {
+		t.Errorf("nobody could say: %s", answer.Patch)
+	}
+}
+
 // TestHostileReviews: what is no review is no answer, so that the API server
 // goes by the failure policy instead of refusing pods.
 func TestHostileReviews(t *testing.T) {

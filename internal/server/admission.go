@@ -25,7 +25,7 @@ func (s *server) admission(users *rbac.Users) (http.Handler, error) {
 		Self: "system:serviceaccount:" + s.config.ServiceAccount.Namespace + ":" + s.config.ServiceAccount.Name,
 	}
 	webhook, err := admission.New(admission.Config{
-		Associations: s.store, Settings: s.config.Pods, Annotations: s.annotations, Broken: s.store.Broken,
+		Associations: s.store, Settings: s.config.Pods, Annotations: s.annotations, Count: s.store.Count, Broken: s.store.Broken,
 		Validate: judge.Validate, Logger: s.config.Logger,
 	})
 	if err != nil {

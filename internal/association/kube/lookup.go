@@ -6,6 +6,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/podid/podid/api/v1alpha1"
@@ -47,6 +48,15 @@ func (s *Store) Known(namespace, serviceAccount string) (identity.Association, b
 // change, or nil.
 func (s *Store) Object(namespace, serviceAccount string) *v1alpha1.PodIdentityAssociation {
 	return s.known(namespace, serviceAccount)
+}
+
+// Count returns how many associations the informer has of a namespace.
+func (s *Store) Count(namespace string) int {
+	keys, err := s.informer.GetIndexer().IndexKeys(cache.NamespaceIndex, namespace)
+	if err != nil { // a cache without that index is none of controller-runtime's
+		return 0
+	}
+	return len(keys)
 }
 
 func (s *Store) known(namespace, serviceAccount string) *v1alpha1.PodIdentityAssociation {

@@ -23,14 +23,14 @@ import (
 func BenchmarkPods(b *testing.B) {
 	w := start(b, cluster.Options{})
 	w.ServiceAccount(b, "default", "default")
-	for _, namespace := range []string{"podid", "few", "many", "empty"} {
+	for _, namespace := range []string{"podid-system", "few", "many", "empty"} {
 		w.Namespace(b, namespace)
 		w.ServiceAccount(b, namespace, "app-0")
 		w.ServiceAccount(b, namespace, "none")
 	}
 	w.fill(b, "few", 100)
 	w.fill(b, "many", 4900)
-	w.Apply(b, template(b, "admission-policy.yaml", ""))
+	w.applyPolicy(b)
 	timed := &timed{next: w.replica(b, w.Config)}
 	w.serve(b, timed)
 	await(b, "all is in force", func() bool {
@@ -38,7 +38,7 @@ func BenchmarkPods(b *testing.B) {
 		return err == nil && complete(pod)
 	})
 	for _, arm := range []struct{ name, namespace, account string }{
-		{"without podid", "podid", "app-0"},
+		{"without podid", "podid-system", "app-0"},
 		{"with an association, among 4900", "many", "app-0"},
 		{"without one, among none", "empty", "none"},
 		{"without one, among 100", "few", "none"},
@@ -59,7 +59,7 @@ func BenchmarkPods(b *testing.B) {
 // so that the policy looks at all that its namespace has. No webhook is asked.
 func BenchmarkPolicy(b *testing.B) {
 	w := start(b, cluster.Options{})
-	w.Apply(b, template(b, "admission-policy.yaml", ""))
+	w.applyPolicy(b)
 	for _, n := range []int{0, 10, 100, 1000} {
 		namespace := w.Namespace(b, fmt.Sprintf("with-%d", n))
 		w.ServiceAccount(b, namespace, "none")

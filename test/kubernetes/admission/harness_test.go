@@ -6,11 +6,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/pem"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,7 +18,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -29,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/podid/podid/api/v1alpha1"
+	"github.com/podid/podid/deploy"
 	"github.com/podid/podid/internal/admission"
 	"github.com/podid/podid/internal/association/kube"
 	"github.com/podid/podid/internal/identity"
@@ -49,7 +49,7 @@ func start(t testing.TB, o cluster.Options) *world {
 	log.SetLogger(logr.Discard()) // controller-runtime's, which else complains
 	c := cluster.Start(t, o)
 	w := &world{Cluster: c, pods: c.Client(t), client: newClient(t, c.Config)}
-	w.Apply(t, read(t, "crds/podid.dev_podidentityassociations.yaml"))
+	w.apply(t, manifest(t, "CustomResourceDefinition"))
 	return w
 }
 
@@ -71,32 +71,35 @@ func scheme(t testing.TB) *runtime.Scheme {
 	return s
 }
 
-func read(t testing.TB, file string) string {
+// manifest returns what podid installs of a kind of object.
+func manifest(t testing.TB, kind string) *unstructured.Unstructured {
 	t.Helper()
-	text, err := os.ReadFile("../../../charts/podid/" + file)
+	documents := yaml.NewYAMLOrJSONDecoder(strings.NewReader(deploy.Manifests()), 4096)
+	for {
+		u := &unstructured.Unstructured{}
+		if err := documents.Decode(&u.Object); err != nil {
+			t.Fatalf("looking for a %s: %v", kind, err)
+		}
+		if u.GetKind() == kind {
+			return u
+		}
+	}
+}
+
+// apply applies an object, and waits until it can be used.
+func (w *world) apply(t testing.TB, u *unstructured.Unstructured) {
+	t.Helper()
+	text, err := u.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	w.Apply(t, string(text))
 }
 
-var (
-	clientConfig = regexp.MustCompile(`(?m)^ *\{\{- include "podid.clientConfig".*\n`)
-	annotations  = regexp.MustCompile(`(?m)^ *\{\{- with(.|\n)*?\{\{- end \}\}\n`)
-	labels       = regexp.MustCompile(`(?m)^ *labels:\n *\{\{.*\n`)
-)
-
-// template fills in one of the chart's templates, as far as it says what the API
-// server does; the chart's own tests render it with Helm.
-func template(t testing.TB, file, hook string) string {
+func (w *world) applyPolicy(t testing.TB) {
 	t.Helper()
-	text := annotations.ReplaceAllString(labels.ReplaceAllString(read(t, "templates/"+file), ""), "")
-	text = clientConfig.ReplaceAllLiteralString(text, hook)
-	text = strings.NewReplacer("{{ .Release.Namespace }}", "podid", "{{ .Values.agent.namespace }}", "podid-agent").Replace(text)
-	if strings.Contains(text, "{{") {
-		t.Fatalf("%s has more in it than this test fills in:\n%s", file, text)
-	}
-	return text
+	w.apply(t, manifest(t, "ValidatingAdmissionPolicy"))
+	w.apply(t, manifest(t, "ValidatingAdmissionPolicyBinding"))
 }
 
 // replica is a webhook as each replica of podid has it, with an informer of its own.
@@ -122,7 +125,7 @@ func (w *world) replica(t testing.TB, watch *rest.Config) http.Handler {
 	if !informers.WaitForCacheSync(ctx) {
 		t.Fatal("the informer did not sync")
 	}
-	webhook, err := admission.New(admission.Config{Associations: store, Settings: admission.Settings{Region: "us-west-2", RegionalSTS: true}})
+	webhook, err := admission.New(admission.Config{Associations: store, Count: store.Count, Settings: admission.Settings{Region: "us-west-2", RegionalSTS: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +172,16 @@ func (w *world) serve(t testing.TB, h http.Handler) {
 // hook has the API server call a URL.
 func (w *world) hook(t testing.TB, url string, authority []byte) {
 	t.Helper()
-	w.Apply(t, template(t, "webhook-mutating.yaml", fmt.Sprintf("      url: %s/mutate-pods\n      caBundle: %s\n", url, base64.StdEncoding.EncodeToString(authority))))
+	u := manifest(t, "MutatingWebhookConfiguration")
+	webhooks, found, err := unstructured.NestedSlice(u.Object, "webhooks")
+	if err != nil || !found || len(webhooks) != 1 {
+		t.Fatalf("%d webhooks, want one: %v", len(webhooks), err)
+	}
+	webhooks[0].(map[string]any)["clientConfig"] = map[string]any{"url": url + admission.MutatePath, "caBundle": base64.StdEncoding.EncodeToString(authority)}
+	if err := unstructured.SetNestedSlice(u.Object, webhooks, "webhooks"); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(t, u)
 	t.Cleanup(func() {
 		if err := w.pods.AdmissionregistrationV1().MutatingWebhookConfigurations().Delete(context.Background(), "podid", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			t.Error(err)

@@ -21,18 +21,18 @@ func TestFailClosedOnOlder(t *testing.T)  { failsClosed(t, cluster.Older) }
 // no pods that lack it, and everything else starts.
 func failsClosed(t *testing.T, release cluster.Release) {
 	w := start(t, cluster.Options{Release: release})
-	for _, namespace := range []string{"shop", "podid", "podid-agent"} {
+	for _, namespace := range []string{"shop", "podid-system", "podid-agent"} {
 		w.Namespace(t, namespace)
 	}
 	w.ServiceAccount(t, "default", "default")
-	for _, namespace := range []string{"shop", "podid", "podid-agent", "kube-system"} {
+	for _, namespace := range []string{"shop", "podid-system", "podid-agent", "kube-system"} {
 		w.ServiceAccount(t, namespace, "app")
 		w.ServiceAccount(t, namespace, "none")
 		w.associate(t, namespace, "app")
 	}
 	w.associate(t, "shop", "other") // the policy has more than one to look at
 	w.ServiceAccount(t, "default", "app")
-	w.Apply(t, template(t, "admission-policy.yaml", ""))
+	w.applyPolicy(t)
 	w.hook(t, "https://127.0.0.1:1", nil) // where nothing listens
 	await(t, "the policy is in force", func() bool { return w.dryRun(t, "shop", "app") != nil })
 
@@ -45,10 +45,11 @@ func failsClosed(t *testing.T, release cluster.Release) {
 		"without one":                      {"shop", "none", nil, false},
 		"in a namespace without any":       {"default", "app", nil, false},
 		"in kube-system":                   {"kube-system", "app", nil, false},
-		"in podid's namespace":             {"podid", "app", nil, false},
+		"in podid's namespace":             {"podid-system", "app", nil, false},
 		"in the agents' namespace":         {"podid-agent", "app", nil, false},
 		"labelled":                         {"shop", "app", func(p *corev1.Pod) { p.Labels = map[string]string{"eks.amazonaws.com/skip-pod-identity-webhook": ""} }, false},
 		"another label":                    {"shop", "app", func(p *corev1.Pod) { p.Labels = map[string]string{"app": "app"} }, true},
+		"marked by hand, as it would be":   {"shop", "app", func(p *corev1.Pod) { p.Labels = map[string]string{"podid.dev/no-association": "true"} }, false},
 		"all containers skipped":           {"shop", "app", skip(`"app", init`), false},
 		"one container skipped":            {"shop", "app", skip("app"), true},
 		"with variables of its own":        {"shop", "app", setURI(true), false},
