@@ -43,6 +43,7 @@ func BenchmarkPods(b *testing.B) {
 		{"without one, among none", "empty", "none"},
 		{"without one, among 100", "few", "none"},
 		{"without one, among 4900", "many", "none"},
+		{"without podid again", "podid-system", "app-0"},
 	} {
 		b.Run(arm.name, func(b *testing.B) {
 			timed.reset()
