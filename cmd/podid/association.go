@@ -18,6 +18,7 @@ import (
 
 // associations is what the subcommands share.
 type associations struct {
+	target
 	cluster, namespace, serviceAccount string
 	output                             string
 }
@@ -28,36 +29,65 @@ func newAssociation() *cobra.Command {
 		Use:     "association",
 		Aliases: []string{"associations"},
 		Short:   "Create, show, change and delete associations",
-		Long: `Create, show, change and delete pod identity associations through the EKS API: of podid where
-AWS_ENDPOINT_URL names one, else of AWS.`,
+		Long: `Create, show, change and delete pod identity associations: as custom resources of the Kubernetes cluster
+that --context or --kubeconfig names, with your own rights there, as kubectl does; or else through the EKS
+API, of podid where AWS_ENDPOINT_URL names one, and otherwise of AWS.`,
 	}
-	cmd.PersistentFlags().StringVar(&a.cluster, "cluster", os.Getenv("PODID_CLUSTER"), "cluster ($PODID_CLUSTER)")
+	cmd.PersistentFlags().StringVar(&a.cluster, "cluster", os.Getenv("PODID_CLUSTER"), "cluster ($PODID_CLUSTER; in a Kubernetes cluster: as podid's server says)")
+	a.target.add(cmd)
 	cmd.AddCommand(a.newCreate(), a.newDescribe(), a.newList(), a.newUpdate(), a.newDelete())
 	return cmd
 }
 
 // subjectFlags are the flags that name a service account.
 func (a *associations) subjectFlags(cmd *cobra.Command, namespace string) {
-	cmd.Flags().StringVarP(&a.namespace, "namespace", "n", namespace, "namespace of the service account")
+	cmd.Flags().StringVarP(&a.namespace, "namespace", "n", namespace, "namespace of the service account (in a Kubernetes cluster: that of the context)")
 	cmd.Flags().StringVarP(&a.serviceAccount, "service-account", "s", "", "service account")
 }
 
-func (a *associations) client(ctx context.Context) (*eks.Client, error) {
-	if a.cluster == "" {
-		return nil, errors.New("no cluster: give --cluster or set PODID_CLUSTER")
+// associationAPI is where associations are: AWS's client of the EKS API, or the
+// custom resources of a cluster.
+type associationAPI interface {
+	explain.Associations
+	CreatePodIdentityAssociation(context.Context, *eks.CreatePodIdentityAssociationInput, ...func(*eks.Options)) (*eks.CreatePodIdentityAssociationOutput, error)
+	UpdatePodIdentityAssociation(context.Context, *eks.UpdatePodIdentityAssociationInput, ...func(*eks.Options)) (*eks.UpdatePodIdentityAssociationOutput, error)
+	DeletePodIdentityAssociation(context.Context, *eks.DeletePodIdentityAssociationInput, ...func(*eks.Options)) (*eks.DeletePodIdentityAssociationOutput, error)
+}
+
+// open returns the associations of the place, and their cluster as far as it is known.
+func (a *associations) open(cmd *cobra.Command, where place) (associationAPI, identity.Cluster, error) {
+	if where == atCluster {
+		return a.openCluster(cmd)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	if a.cluster == "" {
+		return nil, identity.Cluster{}, errors.New("no cluster: give --cluster or set PODID_CLUSTER; or name a Kubernetes cluster by --context or --kubeconfig")
+	}
+	cfg, err := config.LoadDefaultConfig(cmd.Context(), config.WithRegion(a.region)) // "": that of the environment
 	if err != nil {
-		return nil, err
+		return nil, identity.Cluster{}, err
 	}
 	if cfg.Region == "" {
-		return nil, errors.New("no region: set AWS_REGION, or source the env file of podid dev")
+		return nil, identity.Cluster{}, errors.New("no region: set AWS_REGION, or source the env file of podid dev")
 	}
-	return eks.NewFromConfig(cfg), nil
+	return eks.NewFromConfig(cfg), identity.Cluster{Name: a.cluster, Region: cfg.Region}, nil
+}
+
+// openCluster opens a Kubernetes cluster's own, whose names then count.
+func (a *associations) openCluster(cmd *cobra.Command) (associationAPI, identity.Cluster, error) {
+	k, err := a.target.cluster(cmd)
+	if err != nil {
+		return nil, identity.Cluster{}, err
+	}
+	api, err := k.Associations(cmd.Context())
+	if err != nil {
+		return nil, identity.Cluster{}, err
+	}
+	a.cluster, a.namespace = api.Cluster().Name, namespaceOf(cmd, k, a.namespace)
+	return api, api.Cluster(), nil
 }
 
 // find returns the id named on the command line, or the one of the service account in the flags.
-func (a *associations) find(ctx context.Context, client *eks.Client, args []string) (string, error) {
+func (a *associations) find(ctx context.Context, client associationAPI, args []string) (string, error) {
 	if len(args) == 1 {
 		return args[0], nil
 	}
@@ -123,8 +153,8 @@ func (a *associations) newCreate() *cobra.Command {
     --role-arn arn:aws:iam::111122223333:role/eks-pod-identity-primary-role \
     --target-role-arn arn:aws:iam::444455556666:role/eks-pod-identity-aws-resources --explain`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := a.client(cmd.Context())
+		RunE: a.at(func(cmd *cobra.Command, where place, _ []string) error {
+			client, cluster, err := a.open(cmd, where)
 			if err != nil {
 				return err
 			}
@@ -133,11 +163,11 @@ func (a *associations) newCreate() *cobra.Command {
 				return err
 			}
 			planned := identity.Association{
-				Cluster: identity.Cluster{Name: a.cluster}, Namespace: a.namespace, ServiceAccount: a.serviceAccount,
+				Cluster: cluster, Namespace: a.namespace, ServiceAccount: a.serviceAccount,
 				RoleARN: roles.roleARN, TargetRoleARN: roles.targetRoleARN, DisableSessionTags: roles.disableSessionTags,
 				Policy: aws.ToString(policy), Tags: tags,
 			}
-			if err := before.check(cmd, planned, client.Options().Region); err != nil {
+			if err := before.check(cmd, a.target, where, planned); err != nil {
 				return err
 			}
 			out, err := client.CreatePodIdentityAssociation(cmd.Context(), &eks.CreatePodIdentityAssociationInput{
@@ -150,7 +180,7 @@ func (a *associations) newCreate() *cobra.Command {
 				return err
 			}
 			return a.print(cmd, out.Association)
-		},
+		}),
 	}
 	a.subjectFlags(cmd, "default")
 	roles.add(cmd)
@@ -170,8 +200,8 @@ func (a *associations) newDescribe() *cobra.Command {
 		Short:   "Show an association",
 		Example: "  podid association describe a-abcdefghijklmnop1\n  podid association describe -n default -s demo-app-sa -o yaml",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd.Context())
+		RunE: a.at(func(cmd *cobra.Command, where place, args []string) error {
+			client, _, err := a.open(cmd, where)
 			if err != nil {
 				return err
 			}
@@ -184,7 +214,7 @@ func (a *associations) newDescribe() *cobra.Command {
 				return err
 			}
 			return a.print(cmd, out.Association)
-		},
+		}),
 	}
 	a.subjectFlags(cmd, "default")
 	outputFlag(cmd, &a.output, "json", "yaml")
@@ -197,8 +227,8 @@ func (a *associations) newList() *cobra.Command {
 		Short:   "List the associations of a cluster",
 		Example: "  podid association list\n  podid association list -n default -o json",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := a.client(cmd.Context())
+		RunE: a.at(func(cmd *cobra.Command, where place, _ []string) error {
+			client, _, err := a.open(cmd, where)
 			if err != nil {
 				return err
 			}
@@ -214,7 +244,7 @@ func (a *associations) newList() *cobra.Command {
 				all = append(all, page.Associations...)
 			}
 			return a.printList(cmd, all)
-		},
+		}),
 	}
 	a.subjectFlags(cmd, "")
 	outputFlag(cmd, &a.output, "json", "yaml")
@@ -230,8 +260,8 @@ func (a *associations) newUpdate() *cobra.Command {
 		Example: `  podid association update -n default -s demo-app-sa --target-role-arn arn:aws:iam::444455556666:role/other
   podid association update a-abcdefghijklmnop1 --target-role-arn ""   # remove the target role`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd.Context())
+		RunE: a.at(func(cmd *cobra.Command, where place, args []string) error {
+			client, _, err := a.open(cmd, where)
 			if err != nil {
 				return err
 			}
@@ -248,7 +278,7 @@ func (a *associations) newUpdate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := before.check(cmd, planned, client.Options().Region); err != nil {
+				if err := before.check(cmd, a.target, where, planned); err != nil {
 					return err
 				}
 			}
@@ -262,7 +292,7 @@ func (a *associations) newUpdate() *cobra.Command {
 				return err
 			}
 			return a.print(cmd, out.Association)
-		},
+		}),
 	}
 	a.subjectFlags(cmd, "default")
 	roles.add(cmd)
@@ -272,7 +302,7 @@ func (a *associations) newUpdate() *cobra.Command {
 }
 
 // planned is an association as an update will leave it.
-func (a *associations) planned(cmd *cobra.Command, client *eks.Client, id string, roles roleFlags, policy *string) (identity.Association, error) {
+func (a *associations) planned(cmd *cobra.Command, client associationAPI, id string, roles roleFlags, policy *string) (identity.Association, error) {
 	out, err := client.DescribePodIdentityAssociation(cmd.Context(), &eks.DescribePodIdentityAssociationInput{ClusterName: &a.cluster, AssociationId: &id})
 	if err != nil {
 		return identity.Association{}, err
@@ -301,8 +331,8 @@ func (a *associations) newDelete() *cobra.Command {
 		Short:   "Delete an association",
 		Example: "  podid association delete -n default -s demo-app-sa",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd.Context())
+		RunE: a.at(func(cmd *cobra.Command, where place, args []string) error {
+			client, _, err := a.open(cmd, where)
 			if err != nil {
 				return err
 			}
@@ -315,7 +345,7 @@ func (a *associations) newDelete() *cobra.Command {
 				return err
 			}
 			return a.print(cmd, out.Association)
-		},
+		}),
 	}
 	a.subjectFlags(cmd, "default")
 	outputFlag(cmd, &a.output, "json", "yaml")

@@ -9,9 +9,11 @@ import (
 	"text/tabwriter"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/podid/podid/internal/install"
 )
@@ -79,6 +81,7 @@ func (i *installing) run(cmd *cobra.Command) error {
 	}
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
+	log.SetLogger(logr.Discard()) // or else the library complains that nobody did
 	api, err := i.cluster()
 	if err != nil {
 		return err

@@ -9,13 +9,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(filepath.Base(os.Args[0]), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // exitStatus is an exit code that has already been explained.
@@ -23,8 +24,14 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-func run(args []string, stdout, stderr io.Writer) int {
+// run runs a command of podid, which was called by that name.
+func run(name string, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
+	if args = answerTo(root, name, args); isPlugin(root) {
+		name = "kubectl podid"
+	} else {
+		name = "podid"
+	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -35,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if status, ok := errors.AsType[exitStatus](err); ok {
 		return int(status)
 	}
-	fmt.Fprintf(stderr, "podid: %v\n", err)
+	fmt.Fprintf(stderr, "%s: %v\n", name, err)
 	return 1
 }
 
@@ -56,10 +63,8 @@ cluster, and brings a small AWS of its own, so that all of it runs with no AWS a
   podid exec -n default -s demo-app-sa -- aws sts get-caller-identity`,
 	}
 	root.AddCommand(
-		newDev(), newDemo(), newExec(), newToken(),
-		newAssociation(), newExplain(), newPolicies(), newRevoke(),
-		newServer(), newInstall(),
-		newVersion(),
+		newDev(), newDemo(), newExec(), newToken(), newAssociation(), newRevoke(), newExplain(), newPolicies(), newAccessKey(),
+		newInstall(), newServer(), newVersion(),
 	)
 	return root
 }

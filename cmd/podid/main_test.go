@@ -9,7 +9,7 @@ import (
 
 func podid(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = run(args, &out, &errs)
+	status = run("podid", args, &out, &errs)
 	return status, out.String(), errs.String()
 }
 

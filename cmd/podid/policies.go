@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/podid/podid/internal/explain"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/kubeconfig"
 	"github.com/podid/podid/internal/rolepolicy"
 )
 
@@ -19,10 +20,9 @@ import (
 type policies struct {
 	associations
 	roles      roleFlags
-	region     string
 	form       string
 	firstHopAs string
-	target     rolepolicy.Target
+	accounts   rolepolicy.Target
 }
 
 func newPolicies() *cobra.Command {
@@ -43,19 +43,19 @@ ID, as the EKS user guide has it (https://docs.aws.amazon.com/eks/latest/usergui
   podid policies --cluster prod --region eu-central-1 -n shop -s orders -o terraform \
     --role-arn arn:aws:iam::111122223333:role/shop-pods --target-role-arn arn:aws:iam::444455556666:role/orders-data`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.run(cmd) },
+		RunE: p.at(func(cmd *cobra.Command, where place, _ []string) error { return p.run(cmd, where) }),
 	}
 	f := cmd.Flags()
 	f.StringVar(&p.cluster, "cluster", os.Getenv("PODID_CLUSTER"), "cluster ($PODID_CLUSTER)")
 	p.subjectFlags(cmd, "default")
+	p.target.add(cmd)
 	f.StringVar(&p.roles.roleARN, "role-arn", "", "Pod Identity role, in the cluster's account")
 	f.StringVar(&p.roles.targetRoleARN, "target-role-arn", "", "target role, in any account")
 	f.BoolVar(&p.roles.disableSessionTags, "disable-session-tags", false, "the association sends no session tags")
-	f.StringVar(&p.region, "region", os.Getenv("AWS_REGION"), "region of the cluster ($AWS_REGION)")
 	f.StringVar(&p.form, "form", "auto", "tags, external-id, or auto: tags unless they are disabled")
 	f.StringVar(&p.firstHopAs, "first-hop-as", "", "ARN of the IAM user or role that podid works with, off EKS (default: the service pods.eks.amazonaws.com)")
-	f.BoolVar(&p.target.Existing, "existing", false, "with -o commands or terraform: the roles exist, change their policies alone")
-	f.StringToStringVar(&p.target.Profiles, "profile", nil, "AWS profile of an account: ACCOUNT=PROFILE, may be repeated (default: named like the account)")
+	f.BoolVar(&p.accounts.Existing, "existing", false, "with -o commands or terraform: the roles exist, change their policies alone")
+	f.StringToStringVar(&p.accounts.Profiles, "profile", nil, "AWS profile of an account: ACCOUNT=PROFILE, may be repeated (default: named like the account)")
 	// The flag was added above, which is all that this call could complain of.
 	_ = cmd.MarkFlagRequired("service-account")
 	outputFlag(cmd, &p.output, "json", "terraform", "commands")
@@ -65,15 +65,15 @@ ID, as the EKS user guide has it (https://docs.aws.amazon.com/eks/latest/usergui
 // forms are the values of --form.
 var forms = map[string]rolepolicy.Form{"auto": rolepolicy.Auto, "tags": rolepolicy.Tags, "external-id": rolepolicy.ExternalID}
 
-func (p *policies) run(cmd *cobra.Command) error {
+func (p *policies) run(cmd *cobra.Command, where place) error {
 	form, known := forms[p.form]
 	if !known {
 		return fmt.Errorf("--form %q: want tags, external-id or auto", p.form)
 	}
-	if p.target.Existing && p.output != "commands" && p.output != "terraform" {
+	if p.accounts.Existing && p.output != "commands" && p.output != "terraform" {
 		return errors.New("--existing is for -o commands and -o terraform: the policies themselves are the same")
 	}
-	a, err := p.association(cmd.Context())
+	a, err := p.association(cmd, where)
 	if err != nil {
 		return err
 	}
@@ -81,34 +81,48 @@ func (p *policies) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	p.target.Region = a.Cluster.Region
+	p.accounts.Region = a.Cluster.Region
 	w := cmd.OutOrStdout()
 	switch p.output {
 	case "terraform":
-		return rolepolicy.Terraform(w, all, p.target)
+		return rolepolicy.Terraform(w, all, p.accounts)
 	case "commands":
-		return rolepolicy.Commands(w, all, p.target)
+		return rolepolicy.Commands(w, all, p.accounts)
 	}
 	return write(w, p.output, all, func() error { return rolepolicy.Print(w, all) })
 }
 
 // association is the one in the flags, or else the service account's own.
-func (p *policies) association(ctx context.Context) (identity.Association, error) {
+func (p *policies) association(cmd *cobra.Command, where place) (identity.Association, error) {
+	if where == atCluster {
+		k, err := p.target.cluster(cmd)
+		if err != nil {
+			return identity.Association{}, err
+		}
+		info, err := k.Info(cmd.Context())
+		if err != nil {
+			return identity.Association{}, err
+		}
+		p.cluster, p.region, p.namespace = info.Cluster.Name, info.Cluster.Region, namespaceOf(cmd, k, p.namespace)
+		if p.firstHopAs, err = firstHopOf(info, p.firstHopAs); err != nil {
+			return identity.Association{}, err
+		}
+	}
 	a := identity.Association{
-		Cluster:   identity.Cluster{Name: p.cluster, Region: p.region},
+		Cluster:   identity.Cluster{Name: p.cluster, Region: cmp.Or(p.region, os.Getenv("AWS_REGION"))},
 		Namespace: p.namespace, ServiceAccount: p.serviceAccount,
 		RoleARN: p.roles.roleARN, TargetRoleARN: p.roles.targetRoleARN, DisableSessionTags: p.roles.disableSessionTags,
 	}
 	if a.RoleARN == "" {
-		client, err := p.client(ctx)
+		client, _, err := p.open(cmd, where)
 		if err != nil {
 			return a, err
 		}
-		id, err := p.find(ctx, client, nil)
+		id, err := p.find(cmd.Context(), client, nil)
 		if err != nil {
 			return a, fmt.Errorf("%w; for one that is still to be made, give --role-arn and --target-role-arn", err)
 		}
-		out, err := client.DescribePodIdentityAssociation(ctx, &eks.DescribePodIdentityAssociationInput{ClusterName: &p.cluster, AssociationId: &id})
+		out, err := client.DescribePodIdentityAssociation(cmd.Context(), &eks.DescribePodIdentityAssociationInput{ClusterName: &p.cluster, AssociationId: &id})
 		if err != nil {
 			return a, err
 		}
@@ -119,4 +133,16 @@ func (p *policies) association(ctx context.Context) (identity.Association, error
 		a.Cluster.AccountID = role.AccountID
 	}
 	return a, nil
+}
+
+// firstHopOf returns as whom podid makes the first hop in a cluster: what the
+// user says, or what podid says; empty: as the service.
+func firstHopOf(info kubeconfig.Info, given string) (string, error) {
+	switch {
+	case given != "" || info.AsService:
+		return given, nil
+	case info.FirstHopAs != "":
+		return info.FirstHopAs, nil
+	}
+	return "", errors.New("podid assumes Pod Identity roles with an IAM identity of its own here, and does not say which: give its ARN by --first-hop-as (what the server's AWS credentials are: see aws sts get-caller-identity)")
 }

@@ -23,9 +23,10 @@ func (p *preflight) add(cmd *cobra.Command) {
 	f.StringVar(&p.firstHopAs, "first-hop-as", "", "with --explain: ARN of the IAM user or role that podid works with, off EKS")
 }
 
-// check explains a if that is wanted, on standard error, as standard output is
-// for the association. Its error says that nothing was done.
-func (p *preflight) check(cmd *cobra.Command, a identity.Association, region string) error {
+// check explains a, which is to be at the place, if that is wanted: on standard
+// error, as standard output is for the association. Its error says that nothing
+// was done.
+func (p *preflight) check(cmd *cobra.Command, t target, where place, a identity.Association) error {
 	if !p.wanted {
 		return nil
 	}
@@ -33,11 +34,8 @@ func (p *preflight) check(cmd *cobra.Command, a identity.Association, region str
 	if role, err := identity.ParseRoleARN(a.RoleARN); err == nil && a.Cluster.AccountID == "" {
 		a.Cluster.AccountID = role.AccountID
 	}
-	if a.Cluster.Region == "" {
-		a.Cluster.Region = region
-	}
-	p.question.Association = &a
-	report, err := p.run(cmd.Context())
+	p.target, p.question.Association = t, &a
+	report, err := p.run(cmd, where)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/podid/podid/internal/eks"
 	"github.com/podid/podid/internal/explain"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/kubeconfig"
 	"github.com/podid/podid/internal/rolepolicy"
 )
 
@@ -50,10 +52,11 @@ associations are refused until they are renewed; revoke these too. Where session
 		Example: `  podid revoke -n default -s demo-app-sa
   podid revoke -n default -s demo-app-sa --subject-only -o commands | sh`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args) },
+		RunE: r.at(func(cmd *cobra.Command, where place, args []string) error { return r.run(cmd, where, args) }),
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.cluster, "cluster", os.Getenv("PODID_CLUSTER"), "cluster ($PODID_CLUSTER)")
+	f.StringVar(&r.cluster, "cluster", os.Getenv("PODID_CLUSTER"), "cluster ($PODID_CLUSTER; in a Kubernetes cluster: as podid's server says)")
+	r.target.add(cmd)
 	r.subjectFlags(cmd, "default")
 	f.BoolVar(&r.subjectOnly, "subject-only", false, "print a policy that ends the sessions of this service account alone; needs session tags")
 	f.StringToStringVar(&r.profiles, "profile", nil, "AWS profile of an account: ACCOUNT=PROFILE, may be repeated (default: named like the account)")
@@ -61,18 +64,39 @@ associations are refused until they are renewed; revoke these too. Where session
 	return cmd
 }
 
-func (r *revocation) run(cmd *cobra.Command, args []string) error {
+// revoking returns what revokes an association by its id.
+func revoking(ctx context.Context, client associationAPI) (func(ctx context.Context, cluster, id string) (time.Time, error), error) {
+	switch c := client.(type) {
+	case *kubeconfig.Associations:
+		return c.Revoke, nil
+	case *awseks.Client:
+		settings, err := config.LoadDefaultConfig(ctx, config.WithRegion(c.Options().Region))
+		if err != nil {
+			return nil, err
+		}
+		if settings.BaseEndpoint = c.Options().BaseEndpoint; settings.BaseEndpoint == nil {
+			return nil, fmt.Errorf("AWS_ENDPOINT_URL names no podid: %w", eks.ErrNoRevocation)
+		}
+		return func(ctx context.Context, cluster, id string) (time.Time, error) {
+			at, err := eks.Revoke(ctx, settings, cluster, id)
+			if errors.Is(err, eks.ErrNoRevocation) {
+				err = fmt.Errorf("%s: %w", aws.ToString(settings.BaseEndpoint), err)
+			}
+			return at, err
+		}, nil
+	}
+	return nil, eks.ErrNoRevocation
+}
+
+func (r *revocation) run(cmd *cobra.Command, where place, args []string) error {
 	ctx := cmd.Context()
-	client, err := r.client(ctx)
+	client, _, err := r.open(cmd, where)
 	if err != nil {
 		return err
 	}
-	settings, err := config.LoadDefaultConfig(ctx)
+	revoke, err := revoking(ctx, client)
 	if err != nil {
 		return err
-	}
-	if settings.BaseEndpoint = client.Options().BaseEndpoint; settings.BaseEndpoint == nil {
-		return fmt.Errorf("AWS_ENDPOINT_URL names no podid: %w", eks.ErrNoRevocation)
 	}
 	id, err := r.find(ctx, client, args)
 	if err != nil {
@@ -90,10 +114,7 @@ func (r *revocation) run(cmd *cobra.Command, args []string) error {
 	if _, err := rolepolicy.Revoke(a, time.Time{}, r.subjectOnly); err != nil {
 		return err
 	}
-	at, err := eks.Revoke(ctx, settings, r.cluster, id)
-	if errors.Is(err, eks.ErrNoRevocation) {
-		return fmt.Errorf("%s: %w", aws.ToString(settings.BaseEndpoint), err)
-	}
+	at, err := revoke(ctx, r.cluster, id)
 	if err != nil {
 		return err
 	}

@@ -97,15 +97,15 @@ func (k Key) check() error {
 	return nil
 }
 
-// secretName returns the name of the Secret of a key, so that finding one needs
+// SecretName returns the name of the Secret of a key, so that finding one needs
 // no list.
-func secretName(id string) string { return "access-key-" + strings.ToLower(id) }
+func SecretName(id string) string { return "access-key-" + strings.ToLower(id) }
 
 // Object returns the Secret that holds k.
 func (k Key) Object(namespace string) *corev1.Secret {
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName(k.ID), Labels: map[string]string{"app.kubernetes.io/part-of": "podid"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: SecretName(k.ID), Labels: map[string]string{"app.kubernetes.io/part-of": "podid"}},
 		Type:       SecretType,
 		Immutable:  new(true),
 		Data: map[string][]byte{
@@ -114,6 +114,9 @@ func (k Key) Object(namespace string) *corev1.Secret {
 		},
 	}
 }
+
+// Parse returns the key in a Secret.
+func Parse(s *corev1.Secret) (Key, error) { return read(s, strings.TrimSpace(string(s.Data[fieldID]))) }
 
 // read returns the key of that id in a Secret.
 func read(s *corev1.Secret, id string) (Key, error) {

@@ -133,7 +133,7 @@ func TestVerifyRefuses(t *testing.T) {
 				return value
 			}
 			if c.change != nil {
-				c.change(s.byName[secretName(k.ID)])
+				c.change(s.byName[SecretName(k.ID)])
 			}
 			var log bytes.Buffer
 			r := signed(t, or(c.id, k.ID), or(c.secret, k.Secret.Reveal()), c.session, or(c.service, "eks"), or(c.region, "us-west-2"))

@@ -89,7 +89,7 @@ func (v *Verifier) find(ctx context.Context, scope sigv4.Scope, sessionToken str
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.config.Timeout)
 	defer cancel()
-	secret, err := v.config.Secrets.Get(ctx, secretName(scope.AccessKeyID), metav1.GetOptions{})
+	secret, err := v.config.Secrets.Get(ctx, SecretName(scope.AccessKeyID), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return Key{}, &sigv4.Error{Failure: sigv4.UnknownKey}
 	}

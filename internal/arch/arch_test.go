@@ -48,8 +48,11 @@ var mayImport = map[string][]string{
 	"internal/explain":            {"internal/identity", "internal/policy", "internal/issue", "internal/eksauth", "internal/shell"},
 	"internal/agent":              {"internal/identity", "internal/eksauth", "internal/httpd"},
 	"internal/agent/link":         {},
-	"internal/awssim":             {"internal/identity", "internal/policy", "internal/sigv4", "internal/awswire"},
-	"cmd/podid-agent":             {"internal/agent", "internal/agent/link", "internal/eksauth", "internal/httpd", "internal/identity"},
+	"internal/podexec":            {"internal/identity"},
+	"internal/kubeconfig": {"api/v1alpha1", "internal/identity", "internal/association/kube", "internal/accesskey", "internal/token/request",
+		"internal/eksauth", "internal/agent", "internal/podexec"},
+	"internal/awssim": {"internal/identity", "internal/policy", "internal/sigv4", "internal/awswire"},
+	"cmd/podid-agent": {"internal/agent", "internal/agent/link", "internal/eksauth", "internal/httpd", "internal/identity"},
 }
 
 // roots compose the rooms and may import any of them.

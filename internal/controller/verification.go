@@ -43,8 +43,9 @@ type plan struct {
 	uid        types.UID
 	generation int64
 	at         time.Time
-	turn       bool // it has been given its turn by the limiter, at that time
-	failures   int  // one after the other
+	turn       bool             // it has been given its turn by the limiter, at that time
+	failures   int              // one after the other
+	found      metav1.Condition // the last time; without a status before that
 }
 
 func newVerification(cached client.Reader, w writer, c Config) *verification {
@@ -73,16 +74,18 @@ func (v *verification) Reconcile(ctx context.Context, request reconcile.Request)
 	if !p.at.After(now) && !p.turn {
 		p.at, p.turn = now.Add(v.limiter.Reserve().Delay()), true
 	}
-	if p.at.After(now) {
-		v.keep(request.NamespacedName, p)
-		return reconcile.Result{RequeueAfter: p.at.Sub(now)}, nil
+	if !p.at.After(now) {
+		condition, known := v.verify(ctx, a)
+		p.turn = false
+		p.at, p.failures = v.next(condition.Status, p.failures)
+		if known {
+			p.found = condition
+		}
 	}
-	condition, known := v.verify(ctx, a)
-	p.turn = false
-	p.at, p.failures = v.next(condition.Status, p.failures)
 	v.keep(request.NamespacedName, p)
-	if known {
-		err = v.note(ctx, o, condition)
+	// Also when it was not yet time: somebody else may have written the status.
+	if p.found.Status != "" {
+		err = v.note(ctx, o, p.found)
 	}
 	return reconcile.Result{RequeueAfter: time.Until(p.at)}, err
 }

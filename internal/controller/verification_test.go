@@ -123,12 +123,22 @@ func TestVerifiedAtOnceAndNowAndThen(t *testing.T) {
 		if left := w.reconcile("app"); len(w.tried) != 1 || left != again-time.Minute {
 			t.Errorf("tried %d times, again after %v", len(w.tried), left)
 		}
+		// What others write into it is put right, without another try.
+		o := w.object("app")
+		o.Status.Conditions = nil
+		if err := w.client.Status().Update(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		w.reconcile("app")
+		if c := w.condition("app"); c.Status != metav1.ConditionTrue || len(w.tried) != 1 {
+			t.Errorf("%+v after %d tries", c, len(w.tried))
+		}
 		time.Sleep(again)
 		w.reconcile("app")
 		if len(w.tried) != 2 {
 			t.Errorf("tried %d times, want once more", len(w.tried))
 		}
-		if len(w.events.told) != 1 || !strings.HasPrefix(w.events.told[0], corev1.EventTypeNormal+" Assumed ChainVerified: ") {
+		if len(w.events.told) != 2 || !strings.HasPrefix(w.events.told[0], corev1.EventTypeNormal+" Assumed ChainVerified: ") {
 			t.Errorf("told %q", w.events.told)
 		}
 	})

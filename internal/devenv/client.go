@@ -24,7 +24,8 @@ const (
 	envKeyID    = "AWS_ACCESS_KEY_ID"
 	envSecret   = "AWS_SECRET_ACCESS_KEY"
 	envCluster  = "PODID_CLUSTER"
-	envAgentURL = "PODID_AGENT_URL"
+	// EnvAgentURL is what nothing but the env file sets.
+	EnvAgentURL = "PODID_AGENT_URL"
 	// envConfigFile names the profiles of all accounts
 	// (https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html).
 	envConfigFile = "AWS_CONFIG_FILE"
@@ -47,7 +48,7 @@ type Client struct {
 // its env file sets. Its error is ErrNotRunning where they are not set.
 func ClientFromEnv(getenv func(string) string) (*Client, error) {
 	c := &Client{
-		Endpoint: getenv(envEndpoint), Region: getenv(envRegion), Cluster: getenv(envCluster), AgentURL: getenv(envAgentURL),
+		Endpoint: getenv(envEndpoint), Region: getenv(envRegion), Cluster: getenv(envCluster), AgentURL: getenv(EnvAgentURL),
 		keys: aws.Credentials{AccessKeyID: getenv(envKeyID), SecretAccessKey: getenv(envSecret)},
 		http: &http.Client{Timeout: 10 * time.Second},
 	}

@@ -75,7 +75,7 @@ func (i *Info) Env() []string {
 		envKeyID + "=" + own.AccessKeyID,
 		envSecret + "=" + own.SecretAccessKey.Reveal(),
 		envCluster + "=" + i.Cluster.Name,
-		envAgentURL + "=" + i.AgentURL,
+		EnvAgentURL + "=" + i.AgentURL,
 	}
 	for _, id := range slices.Sorted(maps.Keys(i.administrators)) {
 		if id != i.Cluster.AccountID {

@@ -15,6 +15,7 @@ import (
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
+	"github.com/podid/podid/internal/podexec"
 	"github.com/podid/podid/internal/token/issuer"
 )
 
@@ -224,8 +225,9 @@ func TestExec(t *testing.T) {
 	}
 	environ := append(info.Env(), "PATH="+os.Getenv("PATH"), "AWS_SESSION_TOKEN=x", "AWS_PROFILE=y", "KEPT=z")
 	run := func(script string) int {
-		e := Exec{Client: client(t, info), Pod: Pod{Namespace: "default", ServiceAccount: "demo-app-sa"}, Command: []string{"sh", "-c", script}, Environ: environ, Stdout: out, Stderr: out}
-		code, err := e.Run(t.Context())
+		c := client(t, info).AsPod(Pod{Namespace: "default", ServiceAccount: "demo-app-sa"})
+		c.Command, c.Environ, c.Stdout, c.Stderr = []string{"sh", "-c", script}, environ, out, out
+		code, err := podexec.Run(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}

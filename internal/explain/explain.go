@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
 
+	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
 )
 
@@ -20,6 +22,10 @@ type Config struct {
 	// AWS holds the credentials at hand, the region of the cluster and, where it
 	// is not AWS's own, the endpoint. The EKS API is asked with it. Required.
 	AWS aws.Config
+	// Associations has them. Nil: the EKS API, asked with AWS.
+	Associations Associations
+	// Kubernetes: associations are custom resources, made with kubectl.
+	Kubernetes bool
 	// Account returns what to read an account with. Nil: AWS is all there is, and
 	// accounts other than its own stay unseen. Profiles makes one for the shared
 	// configuration of the AWS CLI.
@@ -31,8 +37,18 @@ type Config struct {
 	// AuthEndpoint is the base URL of the EKS Auth API, to try chains with. "":
 	// that of AWS, or else AWS's own.
 	AuthEndpoint string
+	// Try has the chain made for a token, as an eksauth.Client does, whose errors
+	// it has. Nil: the EKS Auth API is asked, at AuthEndpoint.
+	Try func(ctx context.Context, token identity.Secret) (*eksauth.Grant, error)
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
+}
+
+// Associations is what is asked of the EKS API; AWS's client of it does.
+type Associations interface {
+	ListPodIdentityAssociations(context.Context, *eks.ListPodIdentityAssociationsInput, ...func(*eks.Options)) (*eks.ListPodIdentityAssociationsOutput, error)
+	DescribePodIdentityAssociation(context.Context, *eks.DescribePodIdentityAssociationInput, ...func(*eks.Options)) (*eks.DescribePodIdentityAssociationOutput, error)
+	ListClusters(context.Context, *eks.ListClustersInput, ...func(*eks.Options)) (*eks.ListClustersOutput, error)
 }
 
 // Access is how to read one account.
@@ -50,6 +66,8 @@ type Question struct {
 	ServiceAccount string
 	// Pod and PodUID are known for one pod alone. "": conditions on them stay open.
 	Pod, PodUID string
+	// Mutation is what a look at the pod has shown. Nil: nobody looked.
+	Mutation *Mutation
 	// Association is judged in the place of the one that the EKS API has; it need
 	// not exist. Nil: the API's.
 	Association *identity.Association
@@ -77,6 +95,9 @@ func New(c Config) (*Explainer, error) {
 		if a, err := identity.ParseARN(c.FirstHopAs); err != nil || a.Service != "iam" {
 			return nil, fmt.Errorf("%q: want the ARN of the IAM user or role that podid works with", c.FirstHopAs)
 		}
+	}
+	if c.Associations == nil {
+		c.Associations = eks.NewFromConfig(c.AWS)
 	}
 	if c.Now == nil {
 		c.Now = time.Now

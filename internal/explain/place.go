@@ -19,7 +19,11 @@ type place interface {
 }
 
 // cli writes commands of the AWS CLI for one account.
-type cli struct{ profile string }
+type cli struct {
+	profile string
+	// kubernetes: associations are changed by kubectl's plugin.
+	kubernetes bool
+}
 
 func (c cli) aws(args ...string) string {
 	words := []string{"aws"}
@@ -28,6 +32,18 @@ func (c cli) aws(args ...string) string {
 	}
 	if c.profile != "" {
 		words = append(words, "--profile", shell.Word(c.profile))
+	}
+	return strings.Join(words, " ")
+}
+
+// kubectl writes a command of podid as kubectl's plugin, about a service account.
+func kubectl(noun, verb, namespace, serviceAccount string, more ...string) string {
+	words := []string{"kubectl podid", noun, verb, "-n", shell.Word(namespace), "-s", shell.Word(serviceAccount)}
+	for _, m := range more {
+		if m == "--no-disable-session-tags" { // the AWS CLI's way to say no
+			m = "--disable-session-tags=false"
+		}
+		words = append(words, shell.Word(m))
 	}
 	return strings.Join(words, " ")
 }
@@ -140,6 +156,9 @@ func (p sessionPlace) commands(c cli, text string) []string {
 func updateAssociation(c cli, a identity.Association, change ...string) []string {
 	if a.ID == "" {
 		return nil
+	}
+	if c.kubernetes {
+		return []string{kubectl("association", "update", a.Namespace, a.ServiceAccount, change...)}
 	}
 	args := []string{"eks", "update-pod-identity-association", "--cluster-name", a.Cluster.Name, "--association-id", a.ID}
 	return []string{c.aws(append(args, change...)...)}

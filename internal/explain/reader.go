@@ -70,9 +70,9 @@ func (r *reader) accounts(first string) []string {
 func (r *reader) cli(ctx context.Context, account string) cli {
 	access, err := r.account(ctx, account)
 	if err != nil {
-		return cli{profile: account} // the reader is to give it
+		return cli{account, r.config.Kubernetes} // the reader is to give it
 	}
-	return cli{profile: access.Profile}
+	return cli{access.Profile, r.config.Kubernetes}
 }
 
 // accountOf asks whose credentials c has. It needs no permission

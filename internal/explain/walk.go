@@ -26,7 +26,7 @@ func (w *walk) run(ctx context.Context) {
 	if !found {
 		return
 	}
-	w.webhook()
+	w.webhook(a)
 	stages := w.stages(ctx, a)
 	for _, s := range stages {
 		w.report.Steps = append(w.report.Steps, s.judge())
@@ -85,7 +85,7 @@ func associationFacts(a identity.Association) []Fact {
 // mends it.
 func (w *walk) find(ctx context.Context) (identity.Association, Finding, bool) {
 	q := &w.question
-	client := eks.NewFromConfig(w.config.AWS)
+	client := w.config.Associations
 	list, err := client.ListPodIdentityAssociations(ctx, &eks.ListPodIdentityAssociationsInput{
 		ClusterName: &q.Cluster, Namespace: &q.Namespace, ServiceAccount: &q.ServiceAccount,
 	})
@@ -117,7 +117,7 @@ func (w *walk) find(ctx context.Context) (identity.Association, Finding, bool) {
 }
 
 // clusters names the clusters that there are, where one was mistaken.
-func (w *walk) clusters(ctx context.Context, client *eks.Client) string {
+func (w *walk) clusters(ctx context.Context, client Associations) string {
 	list, err := client.ListClusters(ctx, &eks.ListClustersInput{MaxResults: aws.Int32(maxListed + 1)})
 	if err != nil || len(list.Clusters) == 0 {
 		return "" // it would only have been a hint
@@ -141,12 +141,13 @@ func FromEKS(p *types.PodIdentityAssociation) (identity.Association, error) {
 		Cluster: identity.Cluster{Name: aws.ToString(p.ClusterName), Region: arn.Region, AccountID: arn.AccountID},
 		RoleARN: aws.ToString(p.RoleArn), TargetRoleARN: aws.ToString(p.TargetRoleArn),
 		DisableSessionTags: aws.ToBool(p.DisableSessionTags), Policy: aws.ToString(p.Policy), Tags: p.Tags,
+		CreatedAt: aws.ToTime(p.CreatedAt),
 	}, nil
 }
 
 // near names an association that may have been meant: one of the same service
 // account in another namespace, or of the same namespace.
-func (w *walk) near(ctx context.Context, client *eks.Client) string {
+func (w *walk) near(ctx context.Context, client Associations) string {
 	pages := eks.NewListPodIdentityAssociationsPaginator(client, &eks.ListPodIdentityAssociationsInput{ClusterName: &w.question.Cluster})
 	var names []string
 	for pages.HasMorePages() && len(names) < 3 {
@@ -171,27 +172,13 @@ func (w *walk) near(ctx context.Context, client *eks.Client) string {
 // meant only the reader can know.
 func (w *walk) newAssociation() Fix {
 	q := &w.question
-	return Fix{
+	fix := Fix{
 		Text: "make an association, with the roles that you mean in the place of ROLE_ARN and TARGET_ROLE_ARN",
 		Commands: []string{cli{}.aws("eks", "create-pod-identity-association", "--cluster-name", q.Cluster, "--namespace", q.Namespace,
 			"--service-account", q.ServiceAccount, "--role-arn", "ROLE_ARN", "--target-role-arn", "TARGET_ROLE_ARN")},
 	}
-}
-
-// webhook tells what the admission webhook does to pods of the service account
-// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
-func (w *walk) webhook() {
-	pod := w.question.Pod
-	if pod == "" {
-		pod = "POD"
+	if w.config.Kubernetes {
+		fix.Commands = []string{kubectl("association", "create", q.Namespace, q.ServiceAccount, "--role-arn", "ROLE_ARN", "--target-role-arn", "TARGET_ROLE_ARN")}
 	}
-	w.report.Steps = append(w.report.Steps, Step{
-		Name: StepWebhook, Title: "Webhook: what new pods of the service account get", Verdict: Allowed,
-		Facts: []Fact{
-			{"environment", "AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, in every container"},
-			{"volume", "eks-pod-identity-token: a service account token for " + identity.Audience},
-			{"precedence", "an IRSA annotation of the service account loses; AWS keys in a container's own environment win"},
-			{"to check", fmt.Sprintf("kubectl -n %s get pod %s -o jsonpath='{.spec.containers[*].env[*].name}'; pods older than the association lack them", w.question.Namespace, pod)},
-		},
-	})
+	return fix
 }

@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -70,12 +69,16 @@ func (k *checker) issuer(ctx context.Context) {
 		}
 		return json.Unmarshal(text, into)
 	}
-	if err := errors.Join(get("/.well-known/openid-configuration", &provider), get("/openid/v1/jwks", &keys)); err != nil {
-		status := Failed
+	err := get("/.well-known/openid-configuration", &provider)
+	if err == nil {
+		err = get("/openid/v1/jwks", &keys)
+	}
+	if err != nil {
 		if apierrors.IsForbidden(err) {
-			status = Unknown
+			k.say(what, Unknown, "you may not read it", "podid may, as all service accounts, by the ClusterRole system:service-account-issuer-discovery")
+			return
 		}
-		k.say(what, status, err.Error(), "start the API server with --service-account-issuer=https://...; podid reads the issuer as the ClusterRole system:service-account-issuer-discovery allows all service accounts to")
+		k.say(what, Failed, err.Error(), "start the API server with --service-account-issuer=https://...")
 		return
 	}
 	found := fmt.Sprintf("%s, %d keys, signs with %s", provider.Issuer, len(keys.Keys), strings.Join(provider.Algorithms, ", "))

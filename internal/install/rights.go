@@ -3,13 +3,13 @@ package install
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/podid/podid/deploy"
 )
@@ -24,7 +24,7 @@ func (k *checker) rights(ctx context.Context) {
 		k.say(what, Unknown, err.Error(), "")
 		return
 	}
-	asked, lacking := map[authorizationv1.ResourceAttributes]bool{}, []string{}
+	asked, lacking := map[authorizationv1.ResourceAttributes]bool{}, map[string][]string{} // verbs by what they are for
 	ask := func(a authorizationv1.ResourceAttributes) error {
 		if asked[a] {
 			return nil
@@ -34,7 +34,7 @@ func (k *checker) rights(ctx context.Context) {
 			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &a},
 		}, metav1.CreateOptions{})
 		if err == nil && !review.Status.Allowed {
-			lacking = append(lacking, fmt.Sprintf("%s %s%s", a.Verb, a.Resource, in(a.Namespace)))
+			lacking[a.Resource+in(a.Namespace)] = append(lacking[a.Resource+in(a.Namespace)], a.Verb)
 		}
 		return err
 	}
@@ -58,8 +58,11 @@ func (k *checker) rights(ctx context.Context) {
 		}
 	}
 	if len(lacking) > 0 {
-		slices.Sort(lacking)
-		k.say(what, Failed, "you may not "+strings.Join(lacking, ", "), "have a cluster administrator install podid; once it runs, nobody needs these rights")
+		var all []string
+		for _, on := range slices.Sorted(maps.Keys(lacking)) {
+			all = append(all, strings.Join(lacking[on], " or ")+" "+on)
+		}
+		k.say(what, Failed, "you may not "+strings.Join(all, ", "), "have a cluster administrator install podid; once it runs, nobody needs these rights")
 		return
 	}
 	k.say(what, OK, fmt.Sprintf("you may apply all %d objects", len(all)), "")

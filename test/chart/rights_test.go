@@ -21,14 +21,29 @@ var places = map[string]string{
 	"": "cluster", chart.Namespace: "server's namespace", "podid-agent": "agents' namespace", "podid-access-keys": "access keys' namespace",
 }
 
+// everybody is what every user that the API server knows may read, as
+// docs/security.md says.
+var everybody = []right{
+	{"server's namespace", "", "configmaps", "podid-info", "get"}, {"agents' namespace", "", "configmaps", "podid-ca", "get"},
+}
+
 // TestRights: the server has the rights that docs/security.md gives the reasons
-// for, no more and no less, and the agent has none.
+// for, no more and no less, and the agent has none, but for what everybody has.
 func TestRights(t *testing.T) {
 	for mode, text := range map[string]string{"own": "", "certManager": "tls: {mode: certManager, issuerRef: {name: internal}}\n"} {
 		t.Run(mode, func(t *testing.T) {
 			objects := decode(t, render(t, least+text))
-			given := rightsOf(t, objects, "podid", chart.Namespace)
 			documented := documentedRights(t, mode == "own")
+			given, agent := rightsOf(t, objects, "podid", chart.Namespace), rightsOf(t, objects, "podid-agent", "podid-agent")
+			for _, r := range everybody {
+				if !given[r] || !agent[r] {
+					t.Errorf("not everybody may %s", r)
+				}
+				if !documented[r] {
+					delete(given, r)
+				}
+				delete(agent, r)
+			}
 			for r := range given {
 				if !documented[r] {
 					t.Errorf("the server may %s, for which docs/security.md gives no reason", r)
@@ -39,8 +54,8 @@ func TestRights(t *testing.T) {
 					t.Errorf("docs/security.md has a reason for the server to %s, which it may not", r)
 				}
 			}
-			if rights := rightsOf(t, objects, "podid-agent", "podid-agent"); len(rights) > 0 {
-				t.Errorf("the agent has rights: %v", rights)
+			if len(agent) > 0 {
+				t.Errorf("the agent has rights: %v", agent)
 			}
 		})
 	}

@@ -65,7 +65,7 @@ func put(o *v1alpha1.PodIdentityAssociation, a identity.Association) {
 	if o.UID != "" && !a.ModifiedAt.Equal(modified(o)) {
 		annotate(o, modifiedAnnotation, a.ModifiedAt.UTC().Format(time.RFC3339Nano))
 	}
-	revokedAt := revocation(o.Spec.RevokedAt, a.RevokedAt)
+	revokedAt := Revocation(o.Spec.RevokedAt, a.RevokedAt)
 	o.Spec = v1alpha1.PodIdentityAssociationSpec{
 		RoleARN: a.RoleARN, TargetRoleARN: a.TargetRoleARN,
 		DisableSessionTags: a.DisableSessionTags, Policy: a.Policy, RevokedAt: revokedAt,
@@ -85,10 +85,10 @@ func annotate(o *v1alpha1.PodIdentityAssociation, key, value string) {
 	o.Annotations[key] = value
 }
 
-// revocation returns the time to write. Objects have whole seconds: one that is
+// Revocation returns the time to write. Objects have whole seconds: one that is
 // not is rounded up, so that nothing from before it is left, and a revocation
 // is always later than the one before it.
-func revocation(before *metav1.Time, wanted time.Time) *metav1.Time {
+func Revocation(before *metav1.Time, wanted time.Time) *metav1.Time {
 	if wanted.IsZero() {
 		return nil
 	}

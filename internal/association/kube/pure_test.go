@@ -80,7 +80,7 @@ func TestRevocations(t *testing.T) {
 			if !c.before.IsZero() {
 				before = &metav1.Time{Time: c.before}
 			}
-			got := revocation(before, c.wanted)
+			got := Revocation(before, c.wanted)
 			if (got == nil) != c.want.IsZero() || got != nil && !got.Time.Equal(c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}

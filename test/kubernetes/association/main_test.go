@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/podid/podid/api/v1alpha1"
 	"github.com/podid/podid/internal/association/kube"
@@ -29,6 +31,11 @@ const (
 )
 
 var home = identity.Cluster{Name: "example-cluster", Region: "us-west-2", AccountID: account}
+
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	os.Exit(m.Run())
+}
 
 // start starts a control plane that knows associations.
 func start(t testing.TB, release cluster.Release) *cluster.Cluster {
