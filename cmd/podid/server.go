@@ -97,6 +97,7 @@ func (o *serverOptions) declare(cmd *cobra.Command) {
 	f.StringVar(&o.prewarm, "prewarm", "off", "make credentials ready when a pod is bound to a node: off, on, or namespaces with commas")
 	f.BoolVar(&o.verifyChains, "verify-chains", true, "try the chain of each association when it changes, and now and then")
 	f.BoolVar(&o.passTargetRole, "pass-target-role", true, "ask for the verb pass on target roles too")
+	f.BoolVar(&c.ACK, "ack", false, "take associations also from the objects of ACK's EKS controller (the chart's server.ack sets up what goes with it)")
 	f.StringVar(&c.Pods.CredentialsURI, "credentials-uri", "", "where pods find the agent, such as http://[fd00:ec2::23]/v1/credentials in an IPv6 cluster (default: http://169.254.170.23/v1/credentials)")
 	f.StringVar(&c.Pods.Region, "pod-region", "", "AWS region set in pods that name none (default: that of the cluster; - sets none)")
 	f.Int64Var(&c.Pods.TokenExpiration, "pod-token-expiration", 0, "lifetime of pods' tokens in seconds (default: a day)")

@@ -8,15 +8,17 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/podid/podid/api/v1alpha1"
+	"github.com/podid/podid/internal/ack"
 	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/association/kube"
 	"github.com/podid/podid/internal/identity"
 )
 
-// Judge judges associations that come through the Kubernetes API, by the rules
-// and with the texts of the EKS API. Cluster and Caller are required.
+// Judge judges associations that come through the Kubernetes API, podid's own and
+// those of ACK, by the rules and with the texts of the EKS API. Cluster and Caller are required.
 type Judge struct {
 	// Cluster is the cluster as AWS would name it.
 	Cluster identity.Cluster
@@ -35,29 +37,60 @@ func (j Judge) Validate(ctx context.Context, r *admissionv1.AdmissionRequest) (*
 	if r.SubResource != "" || r.Operation != admissionv1.Create && r.Operation != admissionv1.Update || j.Self != "" && r.UserInfo.Username == j.Self {
 		return &admissionv1.AdmissionResponse{Allowed: true}, nil
 	}
-	object, err := decode(r.Object.Raw)
-	if err != nil {
-		return nil, err
+	now, err := j.read(r, r.Object.Raw)
+	if err != nil || !now.ours {
+		return &admissionv1.AdmissionResponse{Allowed: true}, err
 	}
 	var old *identity.Association
 	if r.Operation == admissionv1.Update {
-		before, err := decode(r.OldObject.Raw)
+		before, err := j.read(r, r.OldObject.Raw)
 		if err != nil {
 			return nil, err
 		}
 		// Labels, finalizers and the like. An object that an earlier version let in can still be deleted.
-		if equality.Semantic.DeepEqual(before.Spec, object.Spec) {
+		if before.ours && equality.Semantic.DeepEqual(before.spec, now.spec) {
 			return &admissionv1.AdmissionResponse{Allowed: true}, nil
 		}
-		a := kube.Association(j.Cluster, before)
-		old = &a
+		// The roles of another service account are passed anew.
+		if before.ours && before.wrong == nil && before.association.ServiceAccount == now.association.ServiceAccount {
+			old = &before.association
+		}
 	}
-	a := kube.Association(j.Cluster, object)
-	a.Namespace = r.Namespace
-	if err := j.Rules.Admit(ctx, j.caller(r), old, a); err != nil {
+	if now.wrong != nil {
+		return refusal(now.wrong), nil
+	}
+	if err := j.Rules.Admit(ctx, j.caller(r), old, now.association); err != nil {
 		return refusal(err), nil
 	}
 	return &admissionv1.AdmissionResponse{Allowed: true}, nil
+}
+
+// claim is what an object says.
+type claim struct {
+	association identity.Association
+	spec        any
+	ours        bool  // it is an association of this cluster
+	wrong       error // what keeps it from being one, beyond the rules
+}
+
+// read reads an object of podid's kind, or of ACK's.
+func (j Judge) read(r *admissionv1.AdmissionRequest, raw []byte) (claim, error) {
+	if r.Resource.Group != ack.Group {
+		o := &v1alpha1.PodIdentityAssociation{}
+		if err := decode(raw, o); err != nil {
+			return claim{}, err
+		}
+		c := claim{association: kube.Association(j.Cluster, o), spec: o.Spec, ours: true}
+		c.association.Namespace = r.Namespace
+		return c, nil
+	}
+	o := &unstructured.Unstructured{}
+	if err := decode(raw, &o.Object); err != nil {
+		return claim{}, err
+	}
+	c := claim{spec: o.Object["spec"]}
+	c.association, c.ours, c.wrong = ack.Association(j.Cluster, o)
+	return c, nil
 }
 
 func (j Judge) caller(r *admissionv1.AdmissionRequest) identity.Caller {
@@ -68,12 +101,11 @@ func (j Judge) caller(r *admissionv1.AdmissionRequest) identity.Caller {
 	return j.Caller(r.UserInfo.Username, r.UserInfo.UID, r.UserInfo.Groups, extra)
 }
 
-func decode(raw []byte) (*v1alpha1.PodIdentityAssociation, error) {
-	o := &v1alpha1.PodIdentityAssociation{}
-	if err := json.Unmarshal(raw, o); err != nil {
-		return nil, identity.Errorf(identity.InvalidRequest, "The object is not the JSON of a PodIdentityAssociation.").Because(err)
+func decode(raw []byte, into any) error {
+	if err := json.Unmarshal(raw, into); err != nil {
+		return identity.Errorf(identity.InvalidRequest, "The object is not the JSON of a PodIdentityAssociation.").Because(err)
 	}
-	return o, nil
+	return nil
 }
 
 // refusal is what the API server answers to whoever asked it; kubectl prints the

@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/podid/podid/api/v1alpha1"
+	"github.com/podid/podid/internal/ack"
 	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/identity"
 )
@@ -29,6 +32,9 @@ type Config struct {
 	Verify func(ctx context.Context, a identity.Association) (hop int, err error)
 	// VerifyEvery is how often a chain that works is verified again. 0: 1 hour.
 	VerifyEvery time.Duration
+	// ACK makes associations of the objects of ACK's EKS controller, if the
+	// cluster knows such when the controller starts.
+	ACK bool
 	// VerifyRate bounds how many verifications begin in a second. 0: 2.
 	VerifyRate rate.Limit
 }
@@ -58,10 +64,30 @@ func Add(m manager.Manager, c Config) error {
 	err := builder.ControllerManagedBy(m).Named("association").For(&v1alpha1.PodIdentityAssociation{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(&readiness{cached: m.GetClient(), config: c, status: w})
-	if err != nil || c.Verify == nil {
+	if err != nil {
+		return err
+	}
+	if err := addMirror(m, c); err != nil || c.Verify == nil {
 		return err
 	}
 	return builder.ControllerManagedBy(m).Named("chain").For(&v1alpha1.PodIdentityAssociation{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(newVerification(m.GetClient(), w, c))
+}
+
+func addMirror(m manager.Manager, c Config) error {
+	if !c.ACK {
+		return nil
+	}
+	kind := ack.Kind()
+	if _, err := m.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version); meta.IsNoMatchError(err) {
+		m.GetLogger().Info("the cluster has no resource " + kind.GroupKind().String() + ": ACK's objects are not looked for until the server starts again")
+		return nil
+	} else if err != nil {
+		return err
+	}
+	from := &unstructured.Unstructured{}
+	from.SetGroupVersionKind(kind)
+	return builder.ControllerManagedBy(m).Named("ack").For(from).Owns(&v1alpha1.PodIdentityAssociation{}).
+		Complete(&mirror{cached: m.GetCache(), live: m.GetAPIReader(), client: m.GetClient(), config: c})
 }

@@ -38,7 +38,7 @@ func (s *server) newManager() (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := controller.Config{Cluster: s.config.Cluster, Rules: s.rules()}
+	c := controller.Config{Cluster: s.config.Cluster, Rules: s.rules(), ACK: s.config.ACK}
 	if !s.config.SkipChainVerification {
 		c.Verify = s.verify
 	}

@@ -71,6 +71,9 @@ type Config struct {
 	Prewarm Prewarm
 	// SkipChainVerification leaves out trying the chains of associations.
 	SkipChainVerification bool
+	// ACK takes associations also from the objects of ACK's EKS controller. The
+	// validating webhook has to be asked about these too.
+	ACK bool
 	// PassAnyTargetRole leaves out asking for the verb pass on target roles.
 	PassAnyTargetRole bool
 

@@ -60,8 +60,8 @@ func modified(o *v1alpha1.PodIdentityAssociation) time.Time {
 	return latest.UTC()
 }
 
-// put writes a into an object's spec. Its cluster, id and names are the object's.
-func put(o *v1alpha1.PodIdentityAssociation, a identity.Association) {
+// Put writes a into an object's spec. Its cluster, id and names are the object's.
+func Put(o *v1alpha1.PodIdentityAssociation, a identity.Association) {
 	if o.UID != "" && !a.ModifiedAt.Equal(modified(o)) {
 		annotate(o, modifiedAnnotation, a.ModifiedAt.UTC().Format(time.RFC3339Nano))
 	}

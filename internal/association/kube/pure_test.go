@@ -49,13 +49,13 @@ func TestObjectsAndAssociations(t *testing.T) {
 		Namespace: a.Namespace, Name: a.ServiceAccount, UID: "uid", CreationTimestamp: metav1.Time{Time: created},
 		ManagedFields: []metav1.ManagedFieldsEntry{entry(0, ""), entry(30, ""), entry(10, ""), entry(900, "status"), {}},
 	}}
-	put(o, a)
+	Put(o, a)
 	got := Association(home, o)
 	a.ID, a.CreatedAt, a.ModifiedAt = ID("uid"), created, created.Add(30*time.Second)
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", a) {
 		t.Errorf("got  %+v\nwant %+v", got, a)
 	}
-	put(o, identity.Association{RoleARN: a.RoleARN})
+	Put(o, identity.Association{RoleARN: a.RoleARN})
 	if got := Association(home, o); got.TargetRoleARN != "" || got.Policy != "" || got.DisableSessionTags || got.Tags != nil || !got.RevokedAt.IsZero() {
 		t.Errorf("something stayed: %+v", got)
 	}

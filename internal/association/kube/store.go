@@ -42,7 +42,7 @@ func (s *Store) Create(ctx context.Context, a identity.Association, once associa
 			return none, association.LimitReached(limit)
 		}
 		o := &v1alpha1.PodIdentityAssociation{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: a.ServiceAccount}}
-		put(o, a)
+		Put(o, a)
 		remember(o, once)
 		switch err := s.live.Create(ctx, o, owner); {
 		case err == nil:
@@ -134,7 +134,7 @@ func (s *Store) Update(ctx context.Context, cluster identity.Cluster, id string,
 			return none, err
 		}
 		before := o.DeepCopy()
-		put(o, a)
+		Put(o, a)
 		remember(o, once)
 		err = s.live.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), owner)
 		if err == nil {

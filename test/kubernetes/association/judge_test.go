@@ -38,6 +38,8 @@ rules:
 - {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}
 - {apiGroups: [podid.dev], resources: [podidentityassociations], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [podid.dev], resources: [podidentityassociations/status], verbs: [patch]}
+- {apiGroups: [eks.services.k8s.aws], resources: [podidentityassociations], verbs: [get, list, watch]}
+- {apiGroups: [eks.services.k8s.aws], resources: [podidentityassociations/status], verbs: [patch]}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -70,7 +72,7 @@ webhooks:
 - name: associations.podid.dev
   admissionReviewVersions: [v1]
   clientConfig: {url: "%s/validate-associations", caBundle: %s}
-  rules: [{apiGroups: [podid.dev], apiVersions: [v1alpha1], resources: [podidentityassociations], operations: [CREATE, UPDATE], scope: Namespaced}]
+  rules: [{apiGroups: [podid.dev, eks.services.k8s.aws], apiVersions: [v1alpha1], resources: [podidentityassociations], operations: [CREATE, UPDATE], scope: Namespaced}]
   failurePolicy: Fail
   matchPolicy: Equivalent
   sideEffects: None
