@@ -12,7 +12,7 @@ FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: test generate lint generated vuln unit fuzz cost clients kubernetes nodes e2e images
+.PHONY: test generate lint generated vuln unit fuzz cost clients kubernetes nodes e2e images bench-changes
 
 test: lint generated vuln clients kubernetes unit
 
@@ -75,6 +75,10 @@ fuzz:
 cost:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) \
 	  $$(git grep -lE '^func Benchmark' -- 'internal/*_test.go' | xargs -n 1 dirname | sort -u | sed 's,^,./,')
+
+# How long until no agent hands out what a change has made old: 1,000 agents, 50,000 pods.
+bench-changes:
+	$(GO) test -run '^$$' -bench Changes -benchtime 200x -timeout 30m ./test/changes
 
 ARCHS   ?= amd64
 VERSION ?= dev

@@ -122,7 +122,7 @@ func (c *cache) hear(e *ear, asked map[eksauth.Held]bool, said eksauth.Change) {
 // drop forgets what of e's cluster match is true for.
 func (c *cache) drop(e *ear, match func(Held) bool) {
 	dropped := c.forget(func(h Held) bool {
-		return (h.AssociationID == "" || c.earOf(h.Cluster) == e) && match(h)
+		return match(h) && (h.AssociationID == "" || c.earOf(h.Cluster) == e)
 	})
 	c.dropped.Add(uint64(dropped))
 }
@@ -130,7 +130,7 @@ func (c *cache) drop(e *ear, match func(Held) bool) {
 // outdatedBy tells whether h is not what a change has made of its association.
 // A replica may tell late what another has taken into account before.
 func (h Held) outdatedBy(said eksauth.Change) bool {
-	if h.Namespace != said.Namespace || h.ServiceAccount != said.ServiceAccount {
+	if h.ServiceAccount != said.ServiceAccount || h.Namespace != said.Namespace {
 		return false
 	}
 	return h.AssociationID == "" || h.Version != said.Version && h.Sequence <= said.Sequence

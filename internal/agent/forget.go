@@ -48,9 +48,11 @@ func (c *cache) forget(match func(Held) bool) int {
 			dropped++
 		}
 	}
-	for key, a := range c.accepted.all() {
-		if a.pod.answer == nil {
-			c.accepted.remove(key)
+	if dropped > 0 {
+		for key, a := range c.accepted.all() {
+			if a.pod.answer == nil {
+				c.accepted.remove(key)
+			}
 		}
 	}
 	for key, r := range c.refusals.all() {
