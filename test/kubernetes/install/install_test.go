@@ -300,11 +300,3 @@ func TestOlderKubernetes(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Release: cluster.Older})
 	apply(t, c)
 }
-
-// TestNoCluster: what cannot be reached is a failed check, and no more is tried.
-func TestNoCluster(t *testing.T) {
-	report, err := install.Run(t.Context(), install.CheckConfig{API: &rest.Config{Host: "https://127.0.0.1:1"}})
-	if err != nil || !report.Failed() || len(report.Checks) != 1 {
-		t.Errorf("%+v, %v", report, err)
-	}
-}
