@@ -36,14 +36,14 @@ func TestManifestsStartTheServer(t *testing.T) {
 
 func TestInstallDryRun(t *testing.T) {
 	var out, said bytes.Buffer
-	if code := run([]string{"install", "--dry-run", "--cluster-name", "prod", "--region", "eu-central-1", "--account-id", "111122223333"}, &out, &said); code != 0 {
+	if code := run("podid", []string{"install", "--dry-run", "--cluster-name", "prod", "--region", "eu-central-1", "--account-id", "111122223333"}, &out, &said); code != 0 {
 		t.Fatal(code, said.String())
 	}
 	if !strings.Contains(out.String(), "--cluster-name=prod\n") || strings.Contains(out.String(), "CLUSTER_") || said.Len() > 0 {
 		t.Errorf("said %q and printed %s", said.String(), out.String())
 	}
 	out.Reset()
-	if code := run([]string{"install", "--dry-run"}, &out, &said); code != 1 || out.Len() > 0 || !strings.Contains(said.String(), "account id") {
+	if code := run("podid", []string{"install", "--dry-run"}, &out, &said); code != 1 || out.Len() > 0 || !strings.Contains(said.String(), "account id") {
 		t.Errorf("%d, %q, %q", code, said.String(), out.String())
 	}
 }
