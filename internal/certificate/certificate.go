@@ -49,6 +49,9 @@ type Config struct {
 	// Spread is how long a new authority is published before it is used. The
 	// kubelet takes a minute or two to hand pods a new ConfigMap. 0: 1 hour.
 	Spread time.Duration
+	// Skew is how far the clocks of those who check a certificate may be behind. It
+	// has to be less than Lifetime. 0: 5 min.
+	Skew time.Duration
 	// Every is how often the Secret is looked at. 0: 5 s.
 	Every time.Duration
 	// Logger takes what changed and what failed. Nil: nothing.
@@ -74,6 +77,7 @@ func New(c Config) (*Keeper, error) {
 		{&c.AuthorityLifetime, 10 * 365 * 24 * time.Hour},
 		{&c.Lifetime, 90 * 24 * time.Hour},
 		{&c.Spread, time.Hour},
+		{&c.Skew, 5 * time.Minute},
 		{&c.Every, 5 * time.Second},
 	} {
 		if *d.value < 0 {
@@ -86,10 +90,13 @@ func New(c Config) (*Keeper, error) {
 	if c.ConfigMapNamespace == "" {
 		c.ConfigMapNamespace = c.Namespace
 	}
+	if c.Skew >= c.Lifetime {
+		return nil, errors.New("certificate: Lifetime must be more than Skew")
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{config: c, rules: rules{c.Names, c.AuthorityLifetime, c.Lifetime, c.Spread}}, nil
+	return &Keeper{config: c, rules: rules{c.Names, c.AuthorityLifetime, c.Lifetime, c.Spread, c.Skew}}, nil
 }
 
 // Current returns the certificate to serve with, or nil while there is none.

@@ -25,13 +25,9 @@ const (
 	fieldLeafKey = "tls.key"
 )
 
-const (
-	// skew is how far the clock of whoever checks a certificate may be behind.
-	skew = 5 * time.Minute
-	// maxAuthorities bounds those in the Secret; two are the most that a
-	// rotation needs.
-	maxAuthorities = 8
-)
+// maxAuthorities bounds those in the Secret; two are the most that a rotation
+// needs.
+const maxAuthorities = 8
 
 // rules say how long what lives.
 type rules struct {
@@ -39,6 +35,7 @@ type rules struct {
 	authorityLifetime time.Duration
 	leafLifetime      time.Duration
 	spread            time.Duration
+	skew              time.Duration // how far the clock of whoever checks may be behind
 }
 
 // state is what the Secret holds.
@@ -131,7 +128,7 @@ func (s state) next(r rules, now time.Time) (_ state, changed bool, err error) {
 		changed = true
 	}
 	kept := slices.DeleteFunc(slices.Clone(s.authorities), func(a *x509.Certificate) bool {
-		replaced := a != s.authorities[0] && s.signed() && now.After(s.leaf.Leaf.NotBefore.Add(skew+r.spread))
+		replaced := a != s.authorities[0] && s.signed() && now.After(s.leaf.Leaf.NotBefore.Add(r.skew+r.spread))
 		return replaced || now.After(a.NotAfter)
 	})
 	changed = changed || len(kept) != len(s.authorities)
@@ -157,8 +154,8 @@ func (s state) leafDue(r rules, now time.Time) bool {
 	if s.signed() {
 		return remaining(s.leaf.Leaf, now) < r.leafLifetime/3
 	}
-	known := s.authorities[0].NotBefore.Add(skew + r.spread)
-	return !now.Before(known) || remaining(s.leaf.Leaf, now) < skew
+	known := s.authorities[0].NotBefore.Add(r.skew + r.spread)
+	return !now.Before(known) || remaining(s.leaf.Leaf, now) < r.skew
 }
 
 func (s state) withAuthority(r rules, now time.Time) (state, error) {
@@ -166,7 +163,7 @@ func (s state) withAuthority(r rules, now time.Time) (state, error) {
 	if err != nil {
 		return s, err
 	}
-	template, err := newTemplate("podid", now, r.authorityLifetime)
+	template, err := r.newTemplate("podid", now, r.authorityLifetime)
 	if err != nil {
 		return s, err
 	}
@@ -189,7 +186,7 @@ func (s state) withLeaf(r rules, now time.Time) (state, error) {
 	if err != nil {
 		return s, err
 	}
-	template, err := newTemplate(r.names[0], now, r.leafLifetime)
+	template, err := r.newTemplate(r.names[0], now, r.leafLifetime)
 	if err != nil {
 		return s, err
 	}
@@ -216,13 +213,13 @@ func (s state) withLeaf(r rules, now time.Time) (state, error) {
 // maxCommonName is the upper bound ub-common-name of RFC 5280, appendix A.1.
 const maxCommonName = 64
 
-func newTemplate(name string, now time.Time, lifetime time.Duration) (*x509.Certificate, error) {
+func (r rules) newTemplate(name string, now time.Time, lifetime time.Duration) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, err
 	}
 	return &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name[:min(len(name), maxCommonName)]},
-		NotBefore: now.Add(-skew), NotAfter: now.Add(lifetime),
+		NotBefore: now.Add(-r.skew), NotAfter: now.Add(lifetime),
 	}, nil
 }

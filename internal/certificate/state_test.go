@@ -11,7 +11,7 @@ var (
 	start   = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	ordered = rules{
 		names:             []string{"podid.podid-system.svc", "127.0.0.1"},
-		authorityLifetime: 200 * time.Hour, leafLifetime: 30 * time.Hour, spread: time.Hour,
+		authorityLifetime: 200 * time.Hour, leafLifetime: 30 * time.Hour, spread: time.Hour, skew: 5 * time.Minute,
 	}
 )
 

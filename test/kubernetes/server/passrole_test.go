@@ -47,6 +47,7 @@ spec: {roleARN: "` + roleARN + `", targetRoleARN: "` + targetARN + `"}
 // TestPassRole: who administers a namespace binds no role that nobody gave them,
 // by whichever client; and the refusal holds the objects that end it.
 func TestPassRole(t *testing.T) {
+	t.Parallel()
 	w := start(t, 2)
 	w.Apply(t, tenant)
 	kubectl := w.kubectl("alice")
