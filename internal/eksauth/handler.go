@@ -34,6 +34,10 @@ type Config struct {
 	// /clusters/{clusterName}/changes; and no grant comes from an earlier state
 	// than its agent has heard of. Nil: there is no such door.
 	Changes *changes.Feed
+	// Streaming is told of each agent that begins to listen at that door, by the
+	// name of its node, "" if it proved none; what it returns is called at the end.
+	// Nil: nobody to tell.
+	Streaming func(node string) (end func())
 	// Lookup finds the association of a service account, as Issue does; an
 	// issue.Associations' Lookup does. Required with Changes.
 	Lookup func(ctx context.Context, cluster, namespace, serviceAccount string) (identity.Association, error)
@@ -57,6 +61,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.Lease < 0 || c.Lease > maxLease {
 		return nil, fmt.Errorf("eksauth: a lease of %v: want at most %v", c.Lease, maxLease)
+	}
+	if c.Streaming == nil {
+		c.Streaming = func(string) func() { return func() {} }
 	}
 	mux := http.NewServeMux()
 	serve := func(pattern string, do func(http.ResponseWriter, *http.Request, identity.Caller) error) {

@@ -84,7 +84,7 @@ func (c Config) sequence(ctx context.Context, heard uint64, patience time.Durati
 // listen answers an agent with what is no longer so of what it holds, and then
 // with the changes as they come, until it goes away.
 func (c Config) listen(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
-	cluster, _, err := c.authorized(r, caller)
+	cluster, node, err := c.authorized(r, caller)
 	if err != nil {
 		return err
 	}
@@ -120,6 +120,7 @@ func (c Config) listen(w http.ResponseWriter, r *http.Request, caller identity.C
 	if s.write(append(first, wireChange{Type: typeCurrent, Sequence: sequence})) == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), streamLife+rand.N(streamLife/2))
 		defer cancel()
+		defer c.Streaming(node)()
 		s.follow(ctx, listener, cluster.Name, sequence)
 	}
 	return nil

@@ -24,6 +24,7 @@ type server struct {
 	store       *kube.Store
 	chains      *chain.Cache
 	feed        *changes.Feed
+	agents      agents
 	certificate *keeper
 	issued      *controller.Issued
 	metrics     *metrics
@@ -114,7 +115,7 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 	}
 	associationOf := lookup{s.store, c.Cluster.Name}
 	eksAuthAPI, err := eksauth.New(eksauth.Config{
-		Issue: s.noting(issuer), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: associationOf.Lookup,
+		Issue: s.noting(issuer), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: associationOf.Lookup, Streaming: s.agents.streaming,
 		Cluster: func(name string) (identity.Cluster, bool) { return c.Cluster, name == c.Cluster.Name },
 	})
 	if err != nil {
@@ -171,6 +172,7 @@ func (s *server) measure() {
 		}
 		return 0
 	})
+	s.metrics.gauge("podid_server_agents", "Agents that listen to this replica for changes.", func() float64 { return float64(s.feed.Stats().Listeners) })
 	s.metrics.gauge("podid_server_associations_sequence", "The resource version of associations that this replica has reached.", func() float64 {
 		return float64(s.store.Sequence())
 	})

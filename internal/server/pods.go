@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,10 +55,40 @@ func podsIn(reader client.Reader) review.Pods {
 	}
 }
 
-// warmer makes the chains of pods ready when they are bound to a node, and
-// drops those of pods that are gone.
+// agents are those that listen to this replica, by the names of their nodes.
+type agents struct {
+	mu      sync.Mutex
+	streams map[string]int
+}
+
+func (a *agents) streaming(node string) (end func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.streams == nil {
+		a.streams = map[string]int{}
+	}
+	a.streams[node]++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.streams[node]--; a.streams[node] == 0 {
+			delete(a.streams, node)
+		}
+	}
+}
+
+func (a *agents) listens(node string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.streams[node] > 0
+}
+
+// warmer makes the chains of pods ready when they are bound to a node whose
+// agent listens to this replica, which it will then ask for credentials; any
+// other replica would assume roles in vain. It drops those of pods that are gone.
 type warmer struct {
 	prewarm Prewarm
+	listens func(node string) bool
 	known   func(namespace, serviceAccount string) (identity.Association, bool)
 	chains  *chain.Cache
 }
@@ -93,7 +124,7 @@ func (w *warmer) seen(before, now any) {
 	}
 	old, _ := before.(*corev1.Pod)
 	bound := pod.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == "")
-	if !bound || pod.DeletionTimestamp != nil || !w.prewarm.of(pod.Namespace) {
+	if !bound || pod.DeletionTimestamp != nil || !w.prewarm.of(pod.Namespace) || !w.listens(pod.Spec.NodeName) {
 		return
 	}
 	if a, ok := w.known(pod.Namespace, pod.Spec.ServiceAccountName); ok {

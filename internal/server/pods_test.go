@@ -56,9 +56,12 @@ func TestWarming(t *testing.T) {
 		"it was there at the start": {Prewarm{All: true}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(), true); h.OnUpdate(pod(), pod()) }, 0},
 		"it is not bound":           {Prewarm{All: true}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(unbound), false) }, 0},
 		"another namespace":         {Prewarm{Namespaces: []string{"shop"}}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(elsewhere), false) }, 0},
-		"off":                       {Prewarm{}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(), false) }, 0},
-		"it is going":               {Prewarm{All: true}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(leaving), false) }, 0},
-		"it is gone":                {Prewarm{All: true}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(), false); h.OnDelete(pod()) }, 0},
+		"no agent there listens here": {Prewarm{All: true}, func(h cache.ResourceEventHandler) {
+			h.OnAdd(pod(func(p *corev1.Pod) { p.Spec.NodeName = "gone" }), false)
+		}, 0},
+		"off":         {Prewarm{}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(), false) }, 0},
+		"it is going": {Prewarm{All: true}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(leaving), false) }, 0},
+		"it is gone":  {Prewarm{All: true}, func(h cache.ResourceEventHandler) { h.OnAdd(pod(), false); h.OnDelete(pod()) }, 0},
 		"its deletion was not seen": {Prewarm{All: true}, func(h cache.ResourceEventHandler) {
 			h.OnAdd(pod(), false)
 			h.OnDelete(cache.DeletedFinalStateUnknown{Obj: pod()})
@@ -74,7 +77,10 @@ func TestWarming(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w := &warmer{prewarm: c.prewarm, chains: chains, known: func(namespace, serviceAccount string) (identity.Association, bool) {
+				var here agents
+				defer here.streaming("node-1")()
+				here.streaming("gone")()
+				w := &warmer{prewarm: c.prewarm, listens: here.listens, chains: chains, known: func(namespace, serviceAccount string) (identity.Association, bool) {
 					return identity.Association{ID: "a-1", Namespace: namespace, ServiceAccount: serviceAccount, RoleARN: "arn:aws:iam::111122223333:role/r"}, serviceAccount == "app"
 				}}
 				c.happens(w.handler())

@@ -34,7 +34,7 @@ func (s *server) watchPods(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watching pods: %w", err)
 	}
-	w := &warmer{prewarm: s.config.Prewarm, known: s.store.Known, chains: s.chains}
+	w := &warmer{prewarm: s.config.Prewarm, listens: s.agents.listens, known: s.store.Known, chains: s.chains}
 	_, err = informer.AddEventHandler(w.handler())
 	return err
 }
@@ -50,7 +50,7 @@ func (s *server) announce(ctx context.Context, d *doors) error {
 		case <-tick.C:
 		}
 	}
-	s.config.Logger.InfoContext(ctx, "ready", "cluster", s.config.Cluster.ARN(), "apis", d.api.Addr().String(), "webhooks", d.webhook.Addr().String())
+	s.config.Logger.InfoContext(ctx, "ready", "cluster", s.config.Cluster.ARN(), "apis", d.api.Addr().String(), "webhooks", d.webhook.Addr().String(), "metrics", d.metrics.Addr().String())
 	if s.config.Ready != nil {
 		s.config.Ready(Info{API: d.api.Addr(), Webhook: d.webhook.Addr(), Probe: d.probe.Addr(), Metrics: d.metrics.Addr()})
 	}

@@ -79,9 +79,10 @@ type node struct {
 	token identity.Secret
 }
 
-// runAgent runs a node's agent until the test ends, and makes a pod there.
+// runAgent makes a pod on a node, and runs the node's agent until the test ends.
 func (w *world) runAgent(name string, replicas ...*replica) *node {
 	w.t.Helper()
+	token := w.podToken("web-"+name, name)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)
@@ -102,7 +103,7 @@ func (w *world) runAgent(name string, replicas ...*replica) *node {
 			w.t.Error(err)
 		}
 	})
-	return &node{"http://" + l.Addr().String() + "/v1/credentials", w.podToken("web-"+name, name)}
+	return &node{"http://" + l.Addr().String() + "/v1/credentials", token}
 }
 
 // credentials asks as a pod does, and returns the account that the credentials are of.

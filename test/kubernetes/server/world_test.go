@@ -155,6 +155,7 @@ type replica struct {
 	command  *exec.Cmd
 	apis     string // addresses
 	webhooks string
+	metrics  string
 	ended    chan struct{}
 
 	mu    sync.Mutex
@@ -229,9 +230,9 @@ func (r *replica) readLog(from io.Reader, ready chan struct{}) {
 		r.mu.Lock()
 		r.log.WriteString(lines.Text() + "\n")
 		r.mu.Unlock()
-		var line struct{ Msg, APIs, Webhooks string }
+		var line struct{ Msg, APIs, Webhooks, Metrics string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
-			r.apis, r.webhooks = line.APIs, line.Webhooks
+			r.apis, r.webhooks, r.metrics = line.APIs, line.Webhooks, line.Metrics
 			close(ready)
 		}
 	}
