@@ -108,11 +108,11 @@ func (t *target) at(run func(cmd *cobra.Command, where place, args []string) err
 		}
 		switch where {
 		case atCluster:
-			name := t.kube.Context
-			if name == "" {
-				name = "the current one"
+			name := "the current context"
+			if t.opened != nil && t.opened.Context != "" {
+				name = "context " + t.opened.Context
 			}
-			return fmt.Errorf("%w\n(in the Kubernetes cluster of context %s, chosen by %s)", err, name, why)
+			return fmt.Errorf("%w\n(in the Kubernetes cluster of %s, chosen by %s)", err, name, why)
 		case atDev:
 			return fmt.Errorf("%w\n(at podid dev, chosen by %s)", err, why)
 		}

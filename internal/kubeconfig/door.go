@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/tools/portforward"
@@ -27,8 +28,12 @@ const (
 	apiPort        = 8443
 )
 
-// forwardAgainAfter is how long a lost connection to a replica is let be.
-const forwardAgainAfter = time.Second
+const (
+	// forwardAgainAfter is how long a lost connection to a replica is let be.
+	forwardAgainAfter = time.Second
+	// lookEvery is how often the replica is looked at meanwhile.
+	lookEvery = 5 * time.Second
+)
 
 // door is a port of this machine that leads to the APIs of a replica of podid's
 // server, through the API server and the kubelet, as kubectl port-forward does.
@@ -72,11 +77,13 @@ func (d *door) forward(ctx context.Context, opened func()) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	// What goes wrong in one connection, its user hears from the connection.
 	quiet := klog.NewContext(ctx, logr.Discard())
-	ready := make(chan struct{})
+	listening := make(chan struct{})
 	ports := []string{fmt.Sprintf("%d:%d", d.port, portOf(pod))}
-	forwarder, err := portforward.NewOnAddressesWithContext(quiet, dialer, []string{"127.0.0.1"}, ports, ready, io.Discard, io.Discard)
+	forwarder, err := portforward.NewOnAddressesWithContext(quiet, dialer, []string{"127.0.0.1"}, ports, listening, io.Discard, io.Discard)
 	if err != nil {
 		return err
 	}
@@ -85,7 +92,7 @@ func (d *door) forward(ctx context.Context, opened func()) error {
 	select {
 	case err := <-ended:
 		return fmt.Errorf("forwarding a port to pod %s/%s: %w", pod.Namespace, pod.Name, err)
-	case <-ready:
+	case <-listening:
 	}
 	got, err := forwarder.GetPorts()
 	if err != nil {
@@ -93,7 +100,29 @@ func (d *door) forward(ctx context.Context, opened func()) error {
 	}
 	d.port = got[0].Local
 	opened()
-	return <-ended
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-look.C:
+			// A replica that fell silent closes nothing.
+			if d.cluster.isGone(ctx, pod) {
+				stop()
+				return <-ended
+			}
+		}
+	}
+}
+
+// isGone tells whether a replica is one no more. Not to know is not to be gone.
+func (k *Cluster) isGone(ctx context.Context, pod *corev1.Pod) bool {
+	now, err := k.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+	if err != nil {
+		return apierrors.IsNotFound(err)
+	}
+	return now.UID != pod.UID || !ready(now)
 }
 
 // replica returns a pod of podid's server that is ready.
@@ -102,21 +131,23 @@ func (k *Cluster) replica(ctx context.Context) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for podid's server: %w", err)
 	}
-	var ready []*corev1.Pod
+	var found []*corev1.Pod
 	for i := range list.Items {
-		if p := &list.Items[i]; p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, isReady) {
-			ready = append(ready, p)
+		if p := &list.Items[i]; ready(p) {
+			found = append(found, p)
 		}
 	}
-	if len(ready) > 0 {
+	if len(found) > 0 {
 		// One that is dead looks ready for a while: then the next choice is another.
-		return ready[rand.IntN(len(ready))], nil
+		return found[rand.IntN(len(found))], nil
 	}
 	return nil, fmt.Errorf("no pod of podid's server is ready in namespace %s (elsewhere: --podid-namespace)", k.config.PodidNamespace)
 }
 
-func isReady(c corev1.PodCondition) bool {
-	return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+func ready(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 func portOf(pod *corev1.Pod) int32 {

@@ -117,6 +117,9 @@ func build(name string, flags ...string) (string, error) {
 var folder string
 
 func TestMain(m *testing.M) {
+	if endpoint := os.Getenv(asProgram); endpoint != "" {
+		os.Exit(whoAmI(endpoint))
+	}
 	os.Exit(func() int {
 		var err error
 		if folder, err = os.MkdirTemp("", "podid-server"); err != nil {
@@ -133,8 +136,8 @@ func smallAWS(t *testing.T) string {
 	sim, err := awssim.New(awssim.Config{
 		Region: region,
 		World: awssim.World{Accounts: []awssim.Account{
-			{ID: ownAccount, Roles: []awssim.Role{{Name: "pod-identity", TrustPolicy: serviceTrust, InlinePolicies: map[string]string{"assume": mayAssume}}}},
-			{ID: targetAccount, Roles: []awssim.Role{
+			{ID: ownAccount, Users: readers(ownAccount), Roles: []awssim.Role{{Name: "pod-identity", TrustPolicy: serviceTrust, InlinePolicies: map[string]string{"assume": mayAssume}}}},
+			{ID: targetAccount, Users: readers(targetAccount), Roles: []awssim.Role{
 				{Name: "target", TrustPolicy: targetTrust, InlinePolicies: map[string]string{"read": mayRead}},
 				{Name: "closed", TrustPolicy: serviceTrust},
 			}, Buckets: []awssim.Bucket{{Name: "data", Objects: map[string]string{"hello.txt": "hello from the other account"}}}},
@@ -147,6 +150,14 @@ func smallAWS(t *testing.T) string {
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// readers are the users of an account: one, who may see its roles.
+func readers(account string) []awssim.User {
+	return []awssim.User{{
+		Name: "reader", ManagedPolicies: []string{"arn:aws:iam::aws:policy/IAMReadOnlyAccess"},
+		AccessKeys: []awssim.AccessKey{{ID: readerKey(account), Secret: secretKey}},
+	}}
 }
 
 // replica is one process of the server.
