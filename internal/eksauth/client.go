@@ -191,6 +191,7 @@ func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Se
 			// before the roles are assumed (RFC 9110 section 10.1.1). So a slow
 			// one is told from a dead one, and is not asked to assume them twice.
 			q.Header.Set("Expect", "100-continue")
+			q.Header.Set(AliveHeader, "1")
 		}
 		if err := authorize(ctx, q); err != nil {
 			return nil, err

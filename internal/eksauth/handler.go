@@ -101,8 +101,11 @@ func (c Config) assumeRole(w http.ResponseWriter, r *http.Request, caller identi
 	if !tokenPattern.MatchString(in.Token) {
 		return identity.Errorf(identity.InvalidParameter, "token: want a service account token, three parts in base64url joined by dots.")
 	}
+	rest := sayAlive(w, r)
+	defer rest()
 	sequence, err := c.caughtUp(r)
 	if err != nil {
+		rest()
 		return err
 	}
 	source, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -112,6 +115,7 @@ func (c Config) assumeRole(w http.ResponseWriter, r *http.Request, caller identi
 	grant, err := c.Issue(r.Context(), issue.Request{
 		Cluster: cluster.Name, Token: identity.Secret(in.Token), NodeName: node, CallerARN: caller.ARN(), SourceIP: source, RequestID: awswire.RequestID(r.Context()),
 	})
+	rest()
 	if err != nil {
 		return err
 	}

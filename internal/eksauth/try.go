@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
 	"time"
 )
 
@@ -17,6 +18,9 @@ const (
 	// gives up (https://github.com/aws/aws-sdk-js-v3/tree/main/packages/credential-provider-http),
 	// and many times what a network inside a cluster takes.
 	silence = 250 * time.Millisecond
+	// quiet is how long a replica that says again and again that it works on a call
+	// may say nothing, before it is taken for dead after all.
+	quiet = 3 * aliveEvery
 	// pause is how long a call waits before it tries once more what has just
 	// failed, up to as long again at random.
 	pause = 50 * time.Millisecond
@@ -26,6 +30,7 @@ const (
 type sign struct {
 	try      int
 	answered bool // it has said something; or else: a connection to it is there
+	working  bool // it has said that it works on the call, and will again
 }
 
 // outcome is what came of one try.
@@ -59,22 +64,14 @@ func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *re
 		begun++
 		running++
 		go func(try int) {
-			tell := func(answered bool) {
-				select {
-				case signs <- sign{try, answered}:
-				default: // net/http tries again by itself, and may go on doing so
-				}
-			}
-			grant, err := call(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-				GotConn:              func(httptrace.GotConnInfo) { tell(false) },
-				GotFirstResponseByte: func() { tell(true) },
-			}), r)
+			grant, err := call(watched(ctx, try, signs), r)
 			outcomes <- outcome{try, r, grant, err}
 		}(begun)
 	}
 	begin()
-	silent, again := time.NewTimer(c.silence()), time.NewTimer(c.timeout)
+	silent, again, gone := time.NewTimer(c.silence()), time.NewTimer(c.timeout), time.NewTimer(c.timeout)
 	again.Stop()
+	gone.Stop()
 	var alive, ended [maxTries + 1]bool // by try
 	works := func() bool {              // one of those under way has answered, and is waited for
 		for try := range alive {
@@ -92,8 +89,19 @@ func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *re
 				line[(begun-1)%len(line)].failed(time.Now())
 				again.Reset(0)
 			}
+		case <-gone.C: // it lived, and was to say so again
+			for try := range alive {
+				if alive[try] && !ended[try] {
+					alive[try] = false
+					line[(try-1)%len(line)].failed(time.Now())
+				}
+			}
+			again.Reset(0)
 		case s := <-signs:
 			alive[s.try] = alive[s.try] || s.answered
+			if s.working {
+				gone.Reset(quiet)
+			}
 			if s.try == begun && !ended[s.try] { // many connections at once take their time
 				silent.Reset(c.silence())
 			}
@@ -122,6 +130,25 @@ func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *re
 			}
 		}
 	}
+}
+
+// watched returns ctx with what passes on the signs of one try.
+func watched(ctx context.Context, try int, signs chan<- sign) context.Context {
+	tell := func(s sign) {
+		s.try = try
+		select {
+		case signs <- s:
+		default: // net/http tries again by itself, and may go on doing so
+		}
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(httptrace.GotConnInfo) { tell(sign{}) },
+		GotFirstResponseByte: func() { tell(sign{answered: true}) },
+		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+			tell(sign{answered: true, working: code == http.StatusProcessing})
+			return nil
+		},
+	})
 }
 
 // silence is how long to wait for a sign of life before another try begins

@@ -42,7 +42,7 @@ func associationIsChanged(t *testing.T, s *shop) {
 		t.Logf("all pods have %s %v after the change was acknowledged", want.name, time.Since(began).Round(time.Millisecond))
 		l.more(t, 20)
 	}
-	l.unharmed(t, 0)
+	l.unharmed(t)
 }
 
 // serverIsKilled: one of two, as when memory runs out.
@@ -68,7 +68,7 @@ func serverIsKilled(t *testing.T, s *shop) {
 		return restarts > 0 && ready == 2, podsOf(t, serverNamespace)
 	})
 	l.more(t, 20)
-	l.unharmed(t, 0)
+	l.unharmed(t)
 	s.noneFailed(t)
 }
 
@@ -91,7 +91,7 @@ func serversAreRolled(t *testing.T, s *shop) {
 		return st.ObservedGeneration >= d.Generation && st.UpdatedReplicas == 2 && st.AvailableReplicas == 2 && st.Replicas == 2, podsOf(t, serverNamespace)
 	})
 	l.more(t, 20)
-	l.unharmed(t, 0)
+	l.unharmed(t)
 	s.noneFailed(t)
 }
 
@@ -162,13 +162,11 @@ func (s *shop) without(t *testing.T, away, back func() error) {
 	eventually(t, 60*time.Second, "pods of the node that was away are served", func() (bool, string) {
 		p, err := s.client.CoreV1().Pods(s.namespace).Get(t.Context(), s.on(t, "node-2").Name, metav1.GetOptions{})
 		if err == nil {
-			_, err = s.fresh(t.Context(), p)
+			err = s.fresh(t.Context(), p)
 		}
 		return err == nil, fmt.Sprint(err)
 	})
-	// What the lost server had begun to answer is waited for: it had said that it
-	// lives (docs/decisions/0021). That is one request of a pod at most.
-	l.unharmed(t, len(here))
+	l.unharmed(t)
 	for i := range here {
 		if got, err := s.status(t.Context(), &here[i]); err != nil || got.Failures > 0 {
 			t.Errorf("%s: %+v %v", here[i].Name, got, err)

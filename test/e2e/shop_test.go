@@ -165,23 +165,15 @@ func (s *shop) token(ctx context.Context, p *corev1.Pod, audience string) (strin
 	return got.Status.Token, nil
 }
 
-// tries is how often botocore asks before it gives up.
-const tries = 3
-
-// fresh asks with a token that no agent has seen, so that the server is asked;
-// as often as an SDK would.
-func (s *shop) fresh(ctx context.Context, p *corev1.Pod) (asked int, err error) {
+// fresh asks with a token that no agent has seen, so that the server is asked.
+func (s *shop) fresh(ctx context.Context, p *corev1.Pod) error {
 	token, err := s.token(ctx, p, identity.Audience)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for asked = 1; ; asked++ {
-		text, code, err := ask(ctx, p, token)
-		if err == nil && code == http.StatusOK {
-			return asked, nil
-		}
-		if asked == tries || ctx.Err() != nil {
-			return asked, fmt.Errorf("%d %s %w", code, text, err)
-		}
+	text, code, err := ask(ctx, p, token)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("%d %s", code, text)
 	}
+	return err
 }
