@@ -162,7 +162,7 @@ func (s *shop) without(t *testing.T, away, back func() error) {
 	eventually(t, 60*time.Second, "pods of the node that was away are served", func() (bool, string) {
 		p, err := s.client.CoreV1().Pods(s.namespace).Get(t.Context(), s.on(t, "node-2").Name, metav1.GetOptions{})
 		if err == nil {
-			err = s.fresh(t.Context(), p)
+			_, err = s.fresh(t.Context(), p)
 		}
 		return err == nil, fmt.Sprint(err)
 	})

@@ -20,6 +20,7 @@ type load struct {
 
 	mu      sync.Mutex
 	asked   int
+	again   int // of these, how many were asked again
 	failed  []string
 	slowest time.Duration
 }
@@ -31,9 +32,9 @@ func (s *shop) load(t *testing.T, pods ...corev1.Pod) *load {
 		l.all.Go(func() {
 			for ctx.Err() == nil {
 				began := time.Now()
-				err := s.fresh(ctx, &pods[i])
+				asked, err := s.fresh(ctx, &pods[i])
 				if ctx.Err() == nil {
-					l.note(&pods[i], time.Since(began), err)
+					l.note(&pods[i], time.Since(began), asked, err)
 				}
 			}
 		})
@@ -42,11 +43,14 @@ func (s *shop) load(t *testing.T, pods ...corev1.Pod) *load {
 	return l
 }
 
-func (l *load) note(p *corev1.Pod, took time.Duration, err error) {
+func (l *load) note(p *corev1.Pod, took time.Duration, asked int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked++
 	l.slowest = max(l.slowest, took)
+	if asked > 1 {
+		l.again++
+	}
 	if err != nil {
 		l.failed = append(l.failed, fmt.Sprintf("%s %s: %v", time.Now().Format("05.000"), p.Name, err))
 	}
@@ -59,15 +63,16 @@ func (l *load) requests() int {
 	return l.asked
 }
 
-// unharmed ends the load, every request of which has to have been answered,
-// and before an SDK would have asked again: botocore does after two seconds.
+// unharmed ends the load, every request of which has to have been answered. A
+// few may have been asked again: on a machine that does too much at a time, two
+// seconds pass by themselves.
 func (l *load) unharmed(t *testing.T) {
 	t.Helper()
 	l.cancel()
 	l.all.Wait()
-	t.Logf("%d requests, the slowest took %v", l.asked, l.slowest.Round(time.Millisecond))
-	if l.asked == 0 || len(l.failed) > 0 {
-		t.Errorf("%d of %d requests failed:\n%s", len(l.failed), l.asked, firstOf(l.failed, 10))
+	t.Logf("%d requests, %d asked again, the slowest took %v", l.asked, l.again, l.slowest.Round(time.Millisecond))
+	if l.asked == 0 || len(l.failed) > 0 || l.again > l.asked/50 {
+		t.Errorf("%d of %d requests failed, %d were asked again:\n%s", len(l.failed), l.asked, l.again, firstOf(l.failed, 10))
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/podid/podid/api/v1alpha1"
@@ -35,8 +34,6 @@ func waitCondition(t *testing.T, namespace, condition string) {
 		return false, fmt.Sprint("no condition yet ", err)
 	})
 }
-
-func lastLines(n int64) *corev1.PodLogOptions { return &corev1.PodLogOptions{TailLines: &n} }
 
 // eventsOf tells what the cluster said about the objects of a namespace.
 func eventsOf(t *testing.T, namespace string) (all string) {

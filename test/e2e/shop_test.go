@@ -165,15 +165,27 @@ func (s *shop) token(ctx context.Context, p *corev1.Pod, audience string) (strin
 	return got.Status.Token, nil
 }
 
-// fresh asks with a token that no agent has seen, so that the server is asked.
-func (s *shop) fresh(ctx context.Context, p *corev1.Pod) error {
+// tries is how often botocore asks before it gives up; each time it waits for
+// two seconds.
+const tries = 3
+
+// fresh asks with a token that no agent has seen, so that the server is asked;
+// as often as an SDK would.
+func (s *shop) fresh(ctx context.Context, p *corev1.Pod) (asked int, err error) {
 	token, err := s.token(ctx, p, identity.Audience)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	text, code, err := ask(ctx, p, token)
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("%d %s", code, text)
+	for asked = 1; ; asked++ {
+		text, code, err := ask(ctx, p, token)
+		switch {
+		case err == nil && code == http.StatusOK:
+			return asked, nil
+		case err == nil:
+			err = fmt.Errorf("%d %s", code, text)
+		}
+		if asked == tries || ctx.Err() != nil {
+			return asked, err
+		}
 	}
-	return err
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/podid/podid/test/kubernetes/cluster"
@@ -162,7 +163,8 @@ func audited(log string) bool {
 	return false
 }
 
-// logsOf returns the ends of the logs of all pods of namespaces.
+// logsOf returns what is remarkable in the logs of all pods of namespaces: the
+// many requests that were answered quickly are not.
 func logsOf(t *testing.T, namespaces ...string) (all string) {
 	t.Helper()
 	k := world.Client(t).CoreV1()
@@ -172,12 +174,28 @@ func logsOf(t *testing.T, namespaces ...string) (all string) {
 			return err.Error()
 		}
 		for _, p := range pods.Items {
-			text, err := k.Pods(ns).GetLogs(p.Name, lastLines(200)).DoRaw(t.Context())
+			text, err := k.Pods(ns).GetLogs(p.Name, &corev1.PodLogOptions{}).DoRaw(t.Context())
 			if err != nil {
-				text = []byte(err.Error())
+				text = []byte(err.Error() + "\n")
 			}
-			all += fmt.Sprintf("-- %s on %s:\n%s\n", p.Name, p.Spec.NodeName, text)
+			all += fmt.Sprintf("-- %s on %s:\n", p.Name, p.Spec.NodeName)
+			for line := range strings.Lines(string(text)) {
+				if remarkable(line) {
+					all += line
+				}
+			}
 		}
 	}
 	return all
+}
+
+func remarkable(line string) bool {
+	var entry struct {
+		Outcome, Msg string
+		Took         time.Duration
+	}
+	if json.Unmarshal([]byte(line), &entry) != nil {
+		return true
+	}
+	return entry.Outcome != "granted" && entry.Msg != "credentials" || entry.Took > 300*time.Millisecond
 }
