@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -26,7 +27,7 @@ import (
 const user = "65532"
 
 func main() {
-	name := flag.String("name", "", "the image's name and tag")
+	title := flag.String("name", "", "the image's name and tag")
 	out := flag.String("o", "", "the archive to write")
 	certificates := flag.String("certificates", "/etc/ssl/certs/ca-certificates.crt", "root certificates for the image, PEM")
 	flag.Usage = func() {
@@ -34,18 +35,22 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if *name == "" || *out == "" || flag.NArg() == 0 {
+	if *title == "" || *out == "" || flag.NArg() == 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := write(*out, *name, *certificates, flag.Args()); err != nil {
+	if err := write(*out, *title, *certificates, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
 // write makes the archive of an index with one image for each ARCH=BINARY.
-func write(out, name, certificates string, binaries []string) (err error) {
+func write(out, title, certificates string, binaries []string) (err error) {
+	full, err := fullName(title)
+	if err != nil {
+		return err
+	}
 	roots, err := os.ReadFile(certificates)
 	if err != nil {
 		return fmt.Errorf("root certificates: %w (Debian's package ca-certificates has them)", err)
@@ -75,10 +80,11 @@ func write(out, name, certificates string, binaries []string) (err error) {
 	if err != nil {
 		return err
 	}
-	// containerd reads the first annotation, everything else the second.
+	// containerd reads the first annotation and takes it as it stands, everything
+	// else the second.
 	if err := l.AppendIndex(index, layout.WithAnnotations(map[string]string{
-		"io.containerd.image.name":          name,
-		"org.opencontainers.image.ref.name": name,
+		"io.containerd.image.name":          full,
+		"org.opencontainers.image.ref.name": title,
 	})); err != nil {
 		return err
 	}
@@ -87,6 +93,21 @@ func write(out, name, certificates string, binaries []string) (err error) {
 		return err
 	}
 	return os.Rename(archive, out)
+}
+
+// fullName is how the kubelet asks for an image of that name: one without a
+// registry is looked for as docker.io's
+// (https://github.com/distribution/reference/blob/main/normalize.go).
+func fullName(short string) (string, error) {
+	reference, err := name.NewTag(short)
+	if err != nil {
+		return "", err
+	}
+	registry := reference.RegistryStr()
+	if registry == name.DefaultRegistry {
+		registry = "docker.io"
+	}
+	return registry + "/" + reference.RepositoryStr() + ":" + reference.TagStr(), nil
 }
 
 // image is the binary, as /NAME, and what a static binary needs besides.
