@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
-	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
@@ -59,12 +57,8 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 	if keeper != nil {
 		group.Go(func() error { return keeper.Run(ctx) })
 	}
-	// Every node pays for this process's memory: give back what starting took,
-	// and collect more often than a program would that has a machine to itself.
-	debug.FreeOSMemory()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
+	releaseCode(logger)
+	group.Go(func() error { return giveBack(ctx) })
 	return group.Wait()
 }
 

@@ -130,13 +130,13 @@ func (b *bench) cached(ctx context.Context) error {
 	return b.paced(ctx, all)
 }
 
-// saturated: each round gives each of them a second, in the same order, so that
-// a round's ratio is of neighbours in time.
+// saturated: each round gives each of them a quarter of a second, in the same
+// order, so that a round's ratio is of neighbours in time.
 func (b *bench) saturated(all []*contestant) error {
-	const turn = time.Second
+	const turn = 250 * time.Millisecond
 	ratios, rates, work := map[string][]float64{}, map[string][]float64{}, map[string]time.Duration{}
 	answers, refusals := map[string]int64{}, map[string]int64{}
-	for range b.rounds {
+	for range 4 * b.rounds {
 		round := map[string]float64{}
 		for _, c := range all {
 			before, err := c.processor()

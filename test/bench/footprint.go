@@ -36,8 +36,9 @@ func (b *bench) memory(ctx context.Context) error {
 	return nil
 }
 
-// settle is how long after its last answer an agent is looked at.
-const settle = time.Second
+// settle is how long after its last answer an agent is looked at, which is when
+// podid-agent has given back what it does not use.
+const settle = 12 * time.Second
 
 // footprint is the median of three agents' memory, each after so many pods.
 func footprint(a candidate, up *upstream, pods int) (int64, error) {
