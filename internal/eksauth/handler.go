@@ -98,7 +98,7 @@ func (c Config) assumeRole(w http.ResponseWriter, r *http.Request, caller identi
 	if err := awswire.DecodeJSON(r, &in); err != nil {
 		return err
 	}
-	if !tokenPattern.MatchString(in.Token) {
+	if !identity.IsToken(in.Token) {
 		return identity.Errorf(identity.InvalidParameter, "token: want a service account token, three parts in base64url joined by dots.")
 	}
 	rest := sayAlive(w, r)

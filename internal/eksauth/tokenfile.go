@@ -28,7 +28,7 @@ func TokenFile(path string) func() (identity.Secret, error) {
 			return "", err
 		}
 		token := strings.TrimSpace(string(text))
-		if len(text) > maxTokenFile || !tokenPattern.MatchString(token) {
+		if len(text) > maxTokenFile || !identity.IsToken(token) {
 			return "", fmt.Errorf("%s holds no service account token", path)
 		}
 		return identity.Secret(token), nil

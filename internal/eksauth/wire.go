@@ -7,11 +7,8 @@ import (
 	"github.com/podid/podid/internal/changes"
 )
 
-// The patterns of the request's members, as the model has them.
-var (
-	clusterName  = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
-	tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+$`)
-)
+// clusterName is the pattern of names, as the model has it.
+var clusterName = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 
 // The shapes of AssumeRoleForPodIdentity
 // (https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html,

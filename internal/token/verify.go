@@ -31,10 +31,6 @@ const skew = 30 * time.Second
 // "none" and the HMACs must never be among them (RFC 8725 sections 3.1, 3.2).
 var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.ES384, jose.ES512}
 
-// tokenForm is JwtToken in the model of EKS Auth
-// (https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html).
-var tokenForm = regexp.MustCompile(`^[A-Za-z0-9\-_=]+\.[A-Za-z0-9\-_=]+\.[A-Za-z0-9\-_=]+$`)
-
 // objectName is what names of namespaces, service accounts, pods and nodes have
 // in common: a DNS subdomain (RFC 1123)
 // (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/).
@@ -122,7 +118,7 @@ func (v *Verifier) Verify(ctx context.Context, clusterName, raw string) (identit
 	if len(raw) > maxToken {
 		return identity.Subject{}, identity.Errorf(identity.InvalidRequest, "The token included in the request is longer than %d bytes", maxToken)
 	}
-	if !tokenForm.MatchString(raw) {
+	if !identity.IsToken(raw) {
 		return identity.Subject{}, identity.Errorf(identity.InvalidRequest, "The token included in the request is malformed")
 	}
 	claims, err := c.authentic(ctx, raw)

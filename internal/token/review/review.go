@@ -5,7 +5,6 @@ package review
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,8 +24,6 @@ const (
 	// patience of five seconds.
 	defaultTimeout = 2 * time.Second
 )
-
-var tokenForm = regexp.MustCompile(`^[A-Za-z0-9\-_=]+\.[A-Za-z0-9\-_=]+\.[A-Za-z0-9\-_=]+$`)
 
 // The user's extra fields in which the API server tells what a token is bound to
 // (https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#token-controller,
@@ -95,7 +92,7 @@ func (v *Verifier) Verify(ctx context.Context, clusterName, raw string) (identit
 	if clusterName != v.config.Cluster {
 		return identity.Subject{}, identity.Errorf(identity.NotFound, "No cluster found for name: %s.", clusterName)
 	}
-	if len(raw) > maxToken || !tokenForm.MatchString(raw) {
+	if len(raw) > maxToken || !identity.IsToken(raw) {
 		return identity.Subject{}, identity.Errorf(identity.InvalidRequest, "The token included in the request is malformed")
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.config.Timeout)
