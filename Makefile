@@ -3,6 +3,7 @@
 # make fuzz   a bounded time on every fuzz test
 # make e2e    podid on real nodes; needs root
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
+# make bench  the agent, the server and the judge measured (docs/benchmarks.md), STOCK_AGENT=path beside ours
 # make cost   the Go benchmarks: time and allocations of the hot paths
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
@@ -12,7 +13,7 @@ FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: test generate lint generated vuln unit fuzz cost clients kubernetes nodes e2e images bench-changes
+.PHONY: test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images bench-changes
 
 test: lint generated vuln clients kubernetes unit
 
@@ -66,6 +67,10 @@ unit:
 	$(GO) test -race -timeout 20m ./...
 	cd test/chart && $(GO) vet ./... && $(GO) test ./...
 	cd tools/release && $(GO) vet ./... && $(GO) test ./...
+
+# STOCK_AGENT is the path of an eks-pod-identity-agent, to be put beside ours; PLOTS a folder for the plots.
+bench:
+	$(GO) run ./test/bench $(if $(STOCK_AGENT),-stock "$(STOCK_AGENT)") $(if $(PLOTS),-plots "$(PLOTS)")
 
 # Each fuzz test of the rooms in FUZZ for FUZZTIME, as many at once as there are processors.
 fuzz:

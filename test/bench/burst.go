@@ -128,7 +128,7 @@ func (b *bench) refused(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", a.name, err)
 			}
-			if a.name == "podid" {
+			if a.name == "podid" && no.status < http.StatusInternalServerError { // what failed is tried again
 				worst = max(worst, n)
 			}
 			calls[a.name] = append(calls[a.name], fmt.Sprintf("%d: %d", no.status, n))

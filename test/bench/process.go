@@ -157,7 +157,14 @@ func (p *process) resident() (int64, error) {
 // processor is the time that the process has had on processors, to a hundredth
 // of a second.
 func (p *process) processor() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	return processorOf(strconv.Itoa(p.cmd.Process.Pid))
+}
+
+// ownProcessor is the same for bench itself.
+func ownProcessor() (time.Duration, error) { return processorOf("self") }
+
+func processorOf(pid string) (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
 		return 0, err
 	}
