@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
 
 	"github.com/podid/podid/internal/podexec"
 	"github.com/podid/podid/internal/token/issuer"
@@ -138,6 +141,72 @@ func TestEnvFile(t *testing.T) {
 	if err != nil || shared.Credentials.AccessKeyID != info.Administrator("444455556666").AccessKeyID || shared.Region != "us-west-2" || shared.BaseEndpoint != info.URL {
 		t.Errorf("profile of the other account: %v %s at %s, %v", shared.Credentials.AccessKeyID, shared.Region, shared.BaseEndpoint, err)
 	}
+}
+
+// TestChangesAndLease: an association that is gone is felt at once, one that is
+// new too, and pods are told to come back when the lease is over.
+func TestChangesAndLease(t *testing.T) {
+	info, _ := running(t, Config{Lease: 20 * time.Minute})
+	if got := ask(t, info, "example-cluster", "default", "demo-app-sa"); got != "444455556666" {
+		t.Fatalf("before: %s", got)
+	}
+	token, err := info.Issuers["example-cluster"].Mint(issuer.Request{Namespace: "default", ServiceAccount: "demo-app-sa", PodName: "pod-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, info.AgentURL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct{ Expiration time.Time }
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(answer.Expiration); left > 20*time.Minute || left < 15*time.Minute {
+		t.Errorf("the pod is told to come back in %v", left)
+	}
+
+	own := info.Administrator("111122223333")
+	client := eks.New(eks.Options{BaseEndpoint: &info.URL, Region: "us-west-2",
+		Credentials: credentials.NewStaticCredentialsProvider(own.AccessKeyID, own.SecretAccessKey.Reveal(), "")})
+	list, err := client.ListPodIdentityAssociations(t.Context(), &eks.ListPodIdentityAssociationsInput{ClusterName: aws.String("example-cluster")})
+	if err != nil || len(list.Associations) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	found, err := client.DescribePodIdentityAssociation(t.Context(), &eks.DescribePodIdentityAssociationInput{
+		ClusterName: aws.String("example-cluster"), AssociationId: list.Associations[0].AssociationId})
+	if err != nil {
+		t.Fatal(err)
+	}
+	became := func(what, want string) {
+		t.Helper()
+		began := time.Now()
+		got := ""
+		for got != want && time.Since(began) < 10*time.Second {
+			got = ask(t, info, "example-cluster", "default", "demo-app-sa")
+		}
+		if took := time.Since(began); got != want || took > time.Second {
+			t.Errorf("%s: %s, want %s, after %v", what, got, want, took)
+		}
+	}
+	if _, err := client.DeletePodIdentityAssociation(t.Context(), &eks.DeletePodIdentityAssociationInput{
+		ClusterName: aws.String("example-cluster"), AssociationId: found.Association.AssociationId}); err != nil {
+		t.Fatal(err)
+	}
+	became("deleted", "ResourceNotFoundException")
+	if _, err := client.CreatePodIdentityAssociation(t.Context(), &eks.CreatePodIdentityAssociationInput{
+		ClusterName: aws.String("example-cluster"), Namespace: aws.String("default"), ServiceAccount: aws.String("demo-app-sa"),
+		RoleArn: found.Association.RoleArn, TargetRoleArn: found.Association.TargetRoleArn,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	became("made again", "444455556666")
 }
 
 func TestDataSurvivesRestart(t *testing.T) {

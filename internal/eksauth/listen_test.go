@@ -458,3 +458,25 @@ func TestTheServerEnds(t *testing.T) {
 		stop()
 	})
 }
+
+// FuzzChange holds that no line breaks the client, and that only a line which
+// says so drops credentials or proves them.
+func FuzzChange(f *testing.F) {
+	f.Add(`{"type":"changed","sequence":5,"namespace":"n","serviceAccount":"s","associationId":"a-1","version":"v"}`)
+	f.Add(`{"type":"current","sequence":18446744073709551615}`)
+	f.Add(`{"type":"alive","sequence":-1}`)
+	f.Add(`{"type":null}`)
+	f.Add(`[`)
+	f.Fuzz(func(t *testing.T, line string) {
+		c, err := eksauth.ReadChangeForTest([]byte(line))
+		if err == nil && !json.Valid([]byte(line)) {
+			t.Errorf("%q was read as %+v", line, c)
+		}
+		if c.Kind == eksauth.Alive && c != (eksauth.Change{Sequence: c.Sequence}) {
+			t.Errorf("a sign of life says %+v", c)
+		}
+		if c.Kind != eksauth.Alive && !strings.Contains(line, "changed") && !strings.Contains(line, "current") && !strings.Contains(line, "\\u") {
+			t.Errorf("%q was read as %+v", line, c)
+		}
+	})
+}

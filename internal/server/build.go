@@ -173,6 +173,7 @@ func (s *server) measure() {
 		return 0
 	})
 	s.metrics.gauge("podid_server_agents", "Agents that listen to this replica for changes.", func() float64 { return float64(s.feed.Stats().Listeners) })
+	s.metrics.counter("podid_server_agents_cut_total", "Agents cut off since they did not keep up with the changes.", func() float64 { return float64(s.feed.Stats().Cut) })
 	s.metrics.gauge("podid_server_associations_sequence", "The resource version of associations that this replica has reached.", func() float64 {
 		return float64(s.store.Sequence())
 	})

@@ -96,18 +96,21 @@ type eksAuth struct {
 	*httptest.Server
 	calls   atomic.Int32
 	answers atomic.Pointer[http.HandlerFunc]
+	tells   atomic.Pointer[http.HandlerFunc] // of changes
 }
 
 func newEKSAuth(t *testing.T) *eksAuth {
 	t.Helper()
 	e := &eksAuth{}
 	e.becomes(e.grants(time.Hour))
+	nothing := refuses(404, "UnknownOperationException") // as AWS's own
+	e.tells.Store(&nothing)
 	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet { // the agent looks whether anybody is there
 			return
 		}
-		if strings.HasSuffix(r.URL.Path, "/changes") { // it tells of none, as AWS's does
-			refuses(404, "UnknownOperationException")(w, r)
+		if strings.HasSuffix(r.URL.Path, "/changes") {
+			(*e.tells.Load())(w, r)
 			return
 		}
 		e.calls.Add(1)

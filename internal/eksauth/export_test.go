@@ -1,0 +1,4 @@
+package eksauth
+
+// ReadChangeForTest reads a line of a stream.
+var ReadChangeForTest = readChange
