@@ -98,18 +98,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}]
 	controlled(t, c.User(t, server), r, controller.Config{ACK: true})
 	k, alice := as(t, c.Config), as(t, c.User(t, "alice"))
 
-	// One way around PassRole would be as bad as none.
-	within(t, 20*time.Second, "alice is judged", func() error {
-		err := alice.Create(t.Context(), ackObject(ns, "hers", map[string]any{"serviceAccount": "hers"}))
-		if err == nil || !strings.Contains(err.Error(), "the verb pass on iamroles.podid.dev named "+role) {
-			return fmt.Errorf("got %v", err)
-		}
-		return nil
-	})
-	if err := k.Create(t.Context(), ackObject(ns, "far", map[string]any{"serviceAccount": "app", "namespace": "kube-system"})); err == nil || !strings.Contains(err.Error(), "namespace of the object") {
-		t.Errorf("reached into another namespace: %v", err)
-	}
-
+	triesACKIsJudged(t, k, alice, ns)
 	made := ackObject(ns, "shop-app", map[string]any{"serviceAccount": "app", "tags": map[string]any{"team": "a"}})
 	if err := k.Create(t.Context(), made); err != nil {
 		t.Fatal(err)
@@ -184,6 +173,21 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}]
 		awaitNone(t, k, object(ns, "app3"))
 		awaitNone(t, k, object(ns, "elsewhere"))
 	})
+}
+
+// triesACKIsJudged: one way around PassRole would be as bad as none.
+func triesACKIsJudged(t *testing.T, k, alice client.Client, ns string) {
+	t.Helper()
+	within(t, 20*time.Second, "alice is judged", func() error {
+		err := alice.Create(t.Context(), ackObject(ns, "hers", map[string]any{"serviceAccount": "hers"}))
+		if err == nil || !strings.Contains(err.Error(), "the verb pass on iamroles.podid.dev named "+role) {
+			return fmt.Errorf("got %v", err)
+		}
+		return nil
+	})
+	if err := k.Create(t.Context(), ackObject(ns, "far", map[string]any{"serviceAccount": "app", "namespace": "kube-system"})); err == nil || !strings.Contains(err.Error(), "namespace of the object") {
+		t.Errorf("reached into another namespace: %v", err)
+	}
 }
 
 func patchACK(t *testing.T, k client.Client, o *unstructured.Unstructured, body string) error {
