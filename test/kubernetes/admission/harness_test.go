@@ -182,11 +182,16 @@ func (w *world) hook(t testing.TB, url string, authority []byte) {
 		t.Fatal(err)
 	}
 	w.apply(t, u)
-	t.Cleanup(func() {
-		if err := w.pods.AdmissionregistrationV1().MutatingWebhookConfigurations().Delete(context.Background(), "podid", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { w.forget(t, "podid") })
+}
+
+// forget takes away the configuration of a webhook, if it is there.
+func (w *world) forget(t testing.TB, name string) {
+	t.Helper()
+	err := w.pods.AdmissionregistrationV1().MutatingWebhookConfigurations().Delete(context.Background(), name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		t.Error(err)
+	}
 }
 
 func (w *world) associate(t testing.TB, namespace, serviceAccount string) {
