@@ -95,6 +95,7 @@ func (o *serverOptions) declare(cmd *cobra.Command) {
 	f.Float64Var(&c.STSRate, "sts-rate", 0, "role assumptions a second that are never exceeded; below that, STS's throttling is learned from (default 500)")
 	f.DurationVar(&c.Lease, "lease", 0, "how long pods may hold credentials before they ask again; 0: until they expire")
 	f.StringVar(&o.prewarm, "prewarm", "off", "make credentials ready when a pod is bound to a node: off, on, or namespaces with commas")
+	f.BoolVar(&c.RemoveTaint, "remove-taint", false, "remove the taint podid.dev/agent-not-ready from nodes whose agent is ready")
 	f.BoolVar(&o.verifyChains, "verify-chains", true, "try the chain of each association when it changes, and now and then")
 	f.BoolVar(&o.passTargetRole, "pass-target-role", true, "ask for the verb pass on target roles too")
 	f.BoolVar(&c.ACK, "ack", false, "take associations also from the objects of ACK's EKS controller (the chart's server.ack sets up what goes with it)")

@@ -42,6 +42,11 @@ func (s *server) newManager() (manager.Manager, error) {
 	if !s.config.SkipChainVerification {
 		c.Verify = s.verify
 	}
+	if s.config.RemoveTaint {
+		if err := controller.AddTaints(m, s.config.AgentServiceAccount); err != nil {
+			return nil, err
+		}
+	}
 	return m, controller.Add(m, c)
 }
 

@@ -69,6 +69,9 @@ type Config struct {
 	// Prewarm says of which namespaces' pods the credentials are made ready
 	// before they ask. Zero: none.
 	Prewarm Prewarm
+	// RemoveTaint has the taint podid.dev/agent-not-ready removed from nodes whose
+	// agent is ready.
+	RemoveTaint bool
 	// SkipChainVerification leaves out trying the chains of associations.
 	SkipChainVerification bool
 	// ACK takes associations also from the objects of ACK's EKS controller. The
