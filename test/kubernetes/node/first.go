@@ -81,48 +81,56 @@ func (c Config) first() error {
 	if err := c.connect(); err != nil {
 		return err
 	}
-	needed := map[int]string{}
-	run := func(name, file string, args ...string) error {
-		pid, err := c.run(name, file, args...)
-		needed[pid] = name
+	services := map[int]service{} // by process
+	run := func(s service) error {
+		pid, err := c.run(s)
+		services[pid] = s
 		return err
 	}
-	if err := run("containerd", "containerd", "--config=/run/containerd.toml"); err != nil {
+	if err := run(service{"containerd", "containerd", []string{"--config=/run/containerd.toml"}}); err != nil {
 		return err
 	}
 	if err := c.loadImages(); err != nil {
 		return err
 	}
-	if err := run("kubelet", c.Kubelet, "--config=/run/kubelet.yaml", "--kubeconfig="+c.credential("kubelet.kubeconfig"),
-		"--hostname-override="+c.Name, "--node-ip="+c.Address()); err != nil {
+	if err := errors.Join(
+		run(service{"kubelet", c.Kubelet, []string{"--config=/run/kubelet.yaml", "--kubeconfig=" + c.credential("kubelet.kubeconfig"),
+			"--hostname-override=" + c.Name, "--node-ip=" + c.Address()}}),
+		run(service{"proxy", c.Proxy, []string{"--config=/run/proxy.yaml"}}),
+	); err != nil {
 		return err
 	}
-	if err := run("proxy", c.Proxy, "--config=/run/proxy.yaml"); err != nil {
-		return err
-	}
-	return reap(needed)
+	return reap(services, run)
+}
+
+// service is a program that runs as long as the machine does.
+type service struct {
+	name, file string
+	args       []string
 }
 
 func (c Config) credential(name string) string { return filepath.Join(c.Credentials, name) }
 
 // run starts one of the machine's services.
-func (c Config) run(name, file string, args ...string) (pid int, err error) {
-	log, err := os.OpenFile(c.log(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+func (c Config) run(s service) (pid int, err error) {
+	log, err := os.OpenFile(c.log(s.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return 0, err
 	}
 	defer log.Close()
-	cmd := exec.Command(file, args...)
+	cmd := exec.Command(s.file, s.args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/run"}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	return cmd.Process.Pid, cmd.Process.Release() // reap waits for it
+	pid = cmd.Process.Pid
+	return pid, cmd.Process.Release() // reap waits for it
 }
 
-// reap buries the dead, as process 1 must, until one that is needed is among them.
-func reap(needed map[int]string) error {
+// reap buries the dead, as process 1 must, and starts services again, as
+// systemd does: a kubelet ends that finds containerd not quite ready.
+func reap(services map[int]service, run func(service) error) error {
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
@@ -132,8 +140,15 @@ func reap(needed map[int]string) error {
 		if err != nil {
 			return err
 		}
-		if name, found := needed[pid]; found {
-			return fmt.Errorf("%s ended: exit %d, signal %v", name, status.ExitStatus(), status.Signal())
+		s, found := services[pid]
+		if !found {
+			continue
+		}
+		delete(services, pid)
+		fmt.Fprintf(os.Stderr, "%s ended (exit %d) and is started again\n", s.name, status.ExitStatus())
+		time.Sleep(100 * time.Millisecond)
+		if err := run(s); err != nil {
+			return err
 		}
 	}
 }
