@@ -122,7 +122,7 @@ func (b *bench) start(ctx context.Context) error {
 		}
 		took["bare"] = append(took["bare"], d)
 	}
-	r := row{what: "start to first answer", podid: "median " + ms(median(took["podid"])), bound: "20 ms", ok: median(took["podid"]) < bound,
+	r := row{what: "start to first answer", podid: "median " + ms(median(took["podid"])), bound: "20 ms", ok: median(took["podid"]) < bound, busy: median(took["bare"]) > bound*3/4,
 		beside: "a bare process: " + ms(median(took["bare"]))}
 	if b.stock != "" {
 		r.stock = "median " + ms(median(took["stock"]))

@@ -144,7 +144,7 @@ func (b *bench) chains(ctx context.Context, c *cluster) error {
 	}
 	over := cold.at(0.5) - 2*latency
 	b.row(row{what: "server: cold chain, two hops, STS 20 ms", podid: fmt.Sprintf("2L + %s at p50 (p99 %s)", ms(over), ms(cold.at(0.99))), bound: "2L + 2 ms",
-		ok: over <= 2*time.Millisecond, beside: fmt.Sprintf("two calls straight to STS: 2L + %s", ms(floor.at(0.5)-2*latency))})
+		ok: over <= 2*time.Millisecond, busy: floor.at(0.5)-2*latency > time.Millisecond, beside: fmt.Sprintf("two calls straight to STS: 2L + %s", ms(floor.at(0.5)-2*latency))})
 	b.row(row{what: "server: prewarmed chain", podid: fmt.Sprintf("p50 %s, p99 %s", ms(warm.at(0.5)), ms(warm.at(0.99))), bound: "3 ms", ok: warm.at(0.5) < 3*time.Millisecond})
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 type row struct {
 	what, podid, bound string
 	ok                 bool
+	busy               bool   // what the machine takes without podid is beyond the bound already
 	beside             string // the bare handler, or the floor that the machine sets
 	stock              string // the stock agent
 }
@@ -27,7 +28,10 @@ func (b *bench) table() {
 	lines := [][]string{{"what", "podid", "at least", "verdict", "beside it", "stock agent"}}
 	for _, r := range b.rows {
 		verdict := "ok"
-		if !r.ok {
+		switch {
+		case !r.ok && r.busy:
+			verdict = "busy"
+		case !r.ok:
 			verdict = "MISSED"
 		}
 		lines = append(lines, []string{r.what, r.podid, r.bound, verdict, cmp.Or(r.beside, "-"), cmp.Or(r.stock, "-")})
