@@ -1,6 +1,7 @@
 package admission_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/podid/podid/api/v1alpha1"
+	"github.com/podid/podid/internal/admission"
 	"github.com/podid/podid/test/kubernetes/cluster"
 )
 
@@ -69,6 +71,24 @@ func failsClosed(t *testing.T, release cluster.Release) {
 		pod, err := w.try(t, "shop", podOf("app", nil))
 		if err != nil || !complete(pod) {
 			t.Errorf("%v: %+v", err, pod)
+		}
+	})
+	t.Run("marks where there are many associations", func(t *testing.T) {
+		w.serve(t, w.replica(t, w.Config))
+		w.ServiceAccount(t, w.Namespace(t, "crowd"), "none")
+		marked := func(namespace string) bool {
+			pod, err := w.try(t, namespace, podOf("none", nil))
+			return err == nil && pod.Labels[admission.UnassociatedLabel] != "" && !complete(pod)
+		}
+		for i := range 16 {
+			if marked("crowd") {
+				t.Errorf("marked among %d", i)
+			}
+			w.associate(t, "crowd", fmt.Sprintf("app-%d", i))
+		}
+		await(t, "pods without an association are marked", func() bool { return marked("crowd") })
+		if marked("shop") {
+			t.Error("marked among few")
 		}
 	})
 	t.Run("an association that is being deleted", func(t *testing.T) {
