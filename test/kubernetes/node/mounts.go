@@ -35,7 +35,7 @@ func (c Config) mounts() error {
 		unix.Mount("sysfs", "/sys", "sysfs", 0, ""),
 		mountGroups(groups),
 	)
-	for _, memory := range []string{"/run", "/var/lib", "/var/log"} {
+	for _, memory := range []string{"/run", "/var/lib", "/var/log", "/opt"} {
 		err = errors.Join(err, unix.Mount("tmpfs", memory, "tmpfs", 0, "mode=755,size=256m"))
 	}
 	if err != nil {
