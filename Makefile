@@ -71,6 +71,7 @@ unit:
 # STOCK_AGENT is the path of an eks-pod-identity-agent, to be put beside ours; PLOTS a folder for the plots.
 bench:
 	$(GO) run ./test/bench $(if $(STOCK_AGENT),-stock "$(STOCK_AGENT)") $(if $(PLOTS),-plots "$(PLOTS)")
+	$(MAKE) bench-changes
 
 # Each fuzz test of the rooms in FUZZ for FUZZTIME, as many at once as there are processors.
 fuzz:
