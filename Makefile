@@ -3,6 +3,7 @@
 # make fuzz   a bounded time on every fuzz test
 # make e2e    podid on real nodes; needs root
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
+# make soak   the faults of docs/reliability.md, over and over
 # make bench  the agent, the server and the judge measured (docs/benchmarks.md), STOCK_AGENT=path beside ours
 # make cost   the Go benchmarks: time and allocations of the hot paths
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
@@ -13,7 +14,7 @@ FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images bench-changes
+.PHONY: soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images bench-changes
 
 test: lint generated vuln clients kubernetes unit
 
@@ -82,6 +83,12 @@ fuzz:
 cost:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) \
 	  $$(git grep -lE '^func Benchmark' -- 'internal/*_test.go' | xargs -n 1 dirname | sort -u | sed 's,^,./,')
+
+# The faults of docs/reliability.md, over and over.
+ROUNDS ?= 20
+soak: kubernetes
+	$(GO) test -race -timeout 12h -count=$(ROUNDS) ./test/agent ./internal/agent/... ./internal/eksauth ./internal/changes ./internal/chain \
+	  ./internal/sts ./internal/issue ./internal/association/sqlite ./test/kubernetes/server ./test/kubernetes/admission
 
 # How long until no agent hands out what a change has made old: 1,000 agents, 50,000 pods.
 bench-changes:

@@ -20,6 +20,8 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := awswire.WithRequestID(r.Context())
 	c := &Caller{sim: s, request: s.circumstances(ctx, r)}
 	r = r.WithContext(context.WithValue(ctx, callerKey{}, c))
+	// Of the clock that signatures are judged by, from which SDKs learn how much theirs is off.
+	w.Header().Set("Date", c.request.at.UTC().Format(http.TimeFormat))
 	if r.ContentLength == 0 && r.Header.Get("Expect") != "" {
 		// botocore waits for "100 Continue" even with nothing to send, which net/http
 		// then does not answer; what it reads late would disturb its next request.

@@ -69,8 +69,9 @@ func TestSignaturesAreVerified(t *testing.T) {
 		f := start(t, guideWorld(trustService))
 		c := f.as(f.firstHop(false))
 		f.offset.Store(int64(6*time.Hour - time.Minute))
-		if _, err := c.GetCallerIdentity(t.Context(), nil); err == nil || strings.Contains(err.Error(), "ExpiredToken:") {
-			t.Errorf("a minute before the session ends: %v", err) // the signature is hours old
+		// The SDK learns from the Date of the first answer by how much its clock is off.
+		if _, err := c.GetCallerIdentity(t.Context(), nil); err != nil {
+			t.Errorf("a minute before the session ends: %v", err)
 		}
 		f.offset.Store(int64(6*time.Hour + time.Second))
 		f.remove(podRoleARN)

@@ -86,7 +86,7 @@ func New(c Config) (*Assumer, error) {
 	client := sts.NewFromConfig(c.AWS, func(o *sts.Options) {
 		o.Retryer = retryer()
 		if c.Once {
-			o.Retryer = aws.NopRetryer{}
+			o.Retryer = onlyForClocks()
 		}
 	})
 	return &Assumer{config: c, client: client}, nil
@@ -94,6 +94,16 @@ func New(c Config) (*Assumer, error) {
 
 func retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
+}
+
+// onlyForClocks tries again what was refused because podid's clock is off, which
+// the SDK has learned from the refusal, and nothing else.
+func onlyForClocks() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = 2
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableError{}}
+		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+	})
 }
 
 // AssumeRole assumes the role of hop with the credentials given; nil means
