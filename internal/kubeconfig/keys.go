@@ -98,7 +98,7 @@ func (k *Cluster) Key(ctx context.Context, secret string) (accesskey.Key, error)
 	}
 	key, err := accesskey.Parse(s)
 	if err != nil {
-		return accesskey.Key{}, fmt.Errorf("Secret %s: %w", secret, err)
+		return accesskey.Key{}, fmt.Errorf("the Secret %s: %w", secret, err)
 	}
 	return key, nil
 }
