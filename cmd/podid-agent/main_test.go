@@ -25,6 +25,10 @@ func TestServer(t *testing.T) {
 		if r.Method == http.MethodGet { // the agent looks whether anybody is there
 			return
 		}
+		if strings.HasSuffix(r.URL.Path, "/changes") { // and whether it tells of changes, as EKS does not
+			http.NotFound(w, r)
+			return
+		}
 		path, authorization = r.URL.Path, r.Header.Get("Authorization")
 		fmt.Fprintf(w, `{"subject":{"namespace":"default","serviceAccount":"app"},"audience":"pods.eks.amazonaws.com",
 			"podIdentityAssociation":{"associationArn":"arn:a","associationId":"a-1"},
