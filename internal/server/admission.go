@@ -35,10 +35,19 @@ func (s *server) admission(users *rbac.Users) (http.Handler, error) {
 	return webhook.Handler(), nil
 }
 
-// annotations returns those of a service account, from memory.
-func (s *server) annotations(namespace, name string) map[string]string {
+// accounts are service accounts, of which no more than the metadata is kept.
+func accounts() *metav1.PartialObjectMetadata {
 	account := &metav1.PartialObjectMetadata{}
 	account.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
+	return account
+}
+
+// annotations returns those of a service account, from memory.
+func (s *server) annotations(namespace, name string) map[string]string {
+	if !s.cluster.synced() {
+		return nil // no pod waits for that
+	}
+	account := accounts()
 	// One that is not there yet has none.
 	_ = s.cluster.cache.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, account)
 	return account.Annotations

@@ -99,8 +99,9 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 	if err != nil {
 		return err
 	}
+	found := lookup{s.store, c.Cluster.Name}
 	issuer, err := issue.New(issue.Config{
-		Verifier: verifier, Associations: lookup{s.store, c.Cluster.Name}, Chains: s.chains, Audit: c.Audit,
+		Verifier: verifier, Associations: found, Chains: s.chains, Audit: c.Audit,
 	})
 	if err != nil {
 		return err
@@ -113,9 +114,8 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 	if err != nil {
 		return err
 	}
-	associationOf := lookup{s.store, c.Cluster.Name}
 	eksAuthAPI, err := eksauth.New(eksauth.Config{
-		Issue: s.noting(issuer), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: associationOf.Lookup, Streaming: s.agents.streaming,
+		Issue: s.noting(issuer), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: found.Lookup, Streaming: s.agents.streaming,
 		Cluster: func(name string) (identity.Cluster, bool) { return c.Cluster, name == c.Cluster.Name },
 	})
 	if err != nil {

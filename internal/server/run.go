@@ -17,6 +17,9 @@ func (s *server) runRooms(ctx context.Context) error {
 	if err := s.watchAssociations(ctx); err != nil {
 		return err
 	}
+	if _, err := s.cluster.cache.GetInformer(ctx, accounts()); err != nil {
+		return fmt.Errorf("watching service accounts: %w", err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.cluster.run(ctx) })
 	group.Go(func() error { return s.certificate.run(ctx) })
