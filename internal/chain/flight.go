@@ -177,9 +177,8 @@ func (c *Cache) sharedHop(ctx context.Context, f *flight) ([]issue.Step, error) 
 		c.mu.Unlock()
 		return e.steps, e.err
 	}
-	// The session is named after the service account, as it is no pod's own.
 	all := f.subject
-	all.PodName, all.PodUID = f.subject.ServiceAccount, sharedPod
+	all.PodName, all.PodUID = "", sharedPod
 	shared, err := c.join(k, f.association, all, f.priority)
 	f.shared = shared
 	c.mu.Unlock()

@@ -24,6 +24,7 @@ type stage struct {
 	hop       identity.Hop   // of hops
 	inherited []identity.Tag // of hop 2
 	caller    *role          // nil: the service
+	session   string         // the name of the caller's, at hop 2
 	role      *role          // that is assumed; or, of the action, that acts
 }
 
@@ -59,7 +60,7 @@ func (w *walk) stages(ctx context.Context, a identity.Association) []*stage {
 			tags = hop.Tags
 			w.firstHop(ctx, s, a)
 		} else {
-			s.caller, s.inherited = caller, tags
+			s.caller, s.session, s.inherited = caller, hops[0].SessionName, tags
 			w.secondHop(ctx, s)
 		}
 		caller = s.role
@@ -113,12 +114,12 @@ func (w *walk) firstHop(ctx context.Context, s *stage, a identity.Association) {
 func (w *walk) secondHop(ctx context.Context, s *stage) {
 	c := w.circumstances(s.hop.Cluster.Region)
 	s.title = fmt.Sprintf("Hop 2: the Pod Identity role assumes the target role %s", s.role.arn)
-	c.sessionCalls(s.caller, s.hop.SessionName, s.inherited, w.reader.organization(ctx, s.caller.arn.AccountID))
+	c.sessionCalls(s.caller, s.session, s.inherited, w.reader.organization(ctx, s.caller.arn.AccountID))
 	s.facts = []Fact{{"external ID", s.hop.ExternalID}, {"session", lifetime(s.hop.Duration, "role chaining, whatever the role's MaxSessionDuration")}}
 	if len(s.inherited) > 0 {
 		s.facts = append(s.facts, Fact{"session tags", "those of hop 1, inherited"})
 	}
-	w.assumption(ctx, s, c, callerOf(s.caller, s.hop.SessionName))
+	w.assumption(ctx, s, c, callerOf(s.caller, s.session))
 }
 
 // assumption adds what a role assumption asks: sts:AssumeRole, and where tags

@@ -27,6 +27,9 @@ const (
 // the role whose credentials reach the pod, and no other
 // (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-assign-target-role.html,
 // https://aws.amazon.com/blogs/containers/session-policies-for-amazon-eks-pod-identity/).
+//
+// Without tags nothing in the first of two hops tells pods apart, and one session
+// can serve all of them; it is named after the service account.
 func Chain(a identity.Association, s identity.Subject, sessionID string) []identity.Hop {
 	first := identity.Hop{
 		Cluster: a.Cluster, RoleARN: a.RoleARN, SessionName: sessionName(a.Cluster.Name, s.PodName, sessionID), Duration: firstHop,
@@ -41,10 +44,14 @@ func Chain(a identity.Association, s identity.Subject, sessionID string) []ident
 		first.Policy = a.Policy
 		return []identity.Hop{first}
 	}
-	return []identity.Hop{first, {
+	second := identity.Hop{
 		Cluster: a.Cluster, RoleARN: a.TargetRoleARN, SessionName: first.SessionName, Duration: secondHop,
 		ExternalID: a.ExternalID(), Policy: a.Policy,
-	}}
+	}
+	if a.DisableSessionTags {
+		first.SessionName = sessionName(a.Cluster.Name, s.ServiceAccount, sessionID)
+	}
+	return []identity.Hop{first, second}
 }
 
 // sessionTags returns the six tags in the order in which EKS sends them

@@ -46,6 +46,8 @@ func TestChain(t *testing.T) {
 		"kubernetes-service-account", "kubernetes-pod-name", "kubernetes-pod-uid",
 	}
 	plain := identity.Hop{Cluster: cluster, RoleARN: roleARN, SessionName: name, Duration: 6 * time.Hour}
+	shared := plain
+	shared.SessionName = "eks-example-cl-demo-app-s-" + sessionID
 	tagged := plain
 	tagged.Tags, tagged.TransitiveTagKeys = tags, keys
 	target := identity.Hop{
@@ -64,10 +66,10 @@ func TestChain(t *testing.T) {
 		{"one role, policy", func(a *identity.Association) { a.DisableSessionTags, a.Policy = true, policy }, []identity.Hop{narrowed(plain)}},
 		{"target role", func(a *identity.Association) { a.TargetRoleARN = targetARN }, []identity.Hop{tagged, target}},
 		{"target role, no tags", func(a *identity.Association) { a.TargetRoleARN, a.DisableSessionTags = targetARN, true },
-			[]identity.Hop{plain, target}},
+			[]identity.Hop{shared, target}},
 		{"target role, policy", func(a *identity.Association) {
 			a.TargetRoleARN, a.DisableSessionTags, a.Policy = targetARN, true, policy
-		}, []identity.Hop{plain, narrowed(target)}},
+		}, []identity.Hop{shared, narrowed(target)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := Chain(newAssociation(test.change), subject, sessionID); !reflect.DeepEqual(got, test.want) {
