@@ -56,8 +56,9 @@ kubernetes:
 
 # What nodes are made of, from Debian. With RUNLEVEL=1 no service starts by being installed.
 nodes:
-	@if ! command -v containerd runc nft >/dev/null || ! test -x /usr/lib/cni/bridge; then \
-	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends containerd runc containernetworking-plugins nftables; fi
+	@missing=; for program in containerd runc nft; do command -v $$program >/dev/null || missing=$$program; done; \
+	if [ -n "$$missing" ] || ! test -x /usr/lib/cni/bridge; then \
+	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends containerd runc containernetworking-plugins nftables; fi
 
 # -v, because a machine that cannot run it has to say so, and the times are worth a look.
 e2e: kubernetes nodes
