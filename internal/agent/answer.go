@@ -59,11 +59,14 @@ func newAnswer(g *eksauth.Grant, now time.Time, renewAfter time.Duration) (*answ
 	due := float64(min(life*3/4, renewAfter))
 	a := &answer{
 		grant:   *g,
-		cluster: clusterOf(g.AssociationARN),
+		cluster: once(clusterOf(g.AssociationARN)),
 		arrived: now,
 		expires: expires,
 		lowAt:   expires.Add(-leastLife),
 		renewAt: now.Add(time.Duration((7 + 2*rand.Float64()) / 9 * due)),
+	}
+	for _, text := range []*string{&a.grant.Namespace, &a.grant.ServiceAccount, &a.grant.AssociationARN, &a.grant.AssociationID, &a.grant.Version} {
+		*text = once(*text)
 	}
 	if a.lowAt.Before(a.renewAt) { // so short a life that all of it would be too little
 		a.lowAt = a.renewAt

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/podid/podid/internal/identity"
 )
@@ -96,8 +97,11 @@ func parseClaims(token string) (claims, error) {
 	k := w.Kubernetes
 	c := claims{
 		audience: w.Audience,
-		pod:      podKey{issuer: w.Issuer, namespace: k.Namespace, serviceAccount: k.ServiceAccount.Name, podUID: k.Pod.UID},
+		pod:      podKey{issuer: once(w.Issuer), namespace: once(k.Namespace), serviceAccount: once(k.ServiceAccount.Name), podUID: k.Pod.UID},
 		podName:  k.Pod.Name,
+	}
+	for i := range c.audience {
+		c.audience[i] = once(c.audience[i])
 	}
 	if k.Pod.UID == "" {
 		c.pod.token = hashOf(token)
@@ -113,6 +117,10 @@ func parseClaims(token string) (claims, error) {
 	}
 	return c, nil
 }
+
+// once returns s as it is in memory already, if it is: the pods of a node have
+// much in common.
+func once(s string) string { return unique.Make(s).Value() }
 
 // segments is base64url without padding (RFC 7515 section 2), and strict, so
 // that a token has one spelling only.
