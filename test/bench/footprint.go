@@ -147,7 +147,7 @@ func firstAnswer(start func() (*process, error)) (time.Duration, error) {
 	defer p.stop()
 	request := p.asks(podToken(1))
 	for time.Since(began) < 20*time.Second {
-		l, err := dial(p.address, nil)
+		l, err := dial(p.address, nil, podAddress(0))
 		if err != nil {
 			time.Sleep(200 * time.Microsecond)
 			continue

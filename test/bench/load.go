@@ -21,8 +21,13 @@ type line struct {
 	reader *bufio.Reader
 }
 
-func dial(address string, secure *tls.Config) (*line, error) {
-	conn, err := net.Dial("tcp", address)
+// podAddress is the address of the n-th pod: each has its own, as on a node.
+func podAddress(n int) *net.TCPAddr {
+	return &net.TCPAddr{IP: net.IPv4(127, 1, byte(n/250), byte(n%250+1))}
+}
+
+func dial(address string, secure *tls.Config, from *net.TCPAddr) (*line, error) {
+	conn, err := (&net.Dialer{LocalAddr: from}).Dial("tcp", address)
 	if err == nil && secure != nil {
 		conn = tls.Client(conn, secure)
 	}
@@ -34,8 +39,8 @@ func dial(address string, secure *tls.Config) (*line, error) {
 
 func dialAll(address string, secure *tls.Config, n int) ([]*line, error) {
 	var lines []*line
-	for range n {
-		l, err := dial(address, secure)
+	for i := range n {
+		l, err := dial(address, secure, podAddress(i))
 		if err != nil {
 			hangUp(lines)
 			return nil, err

@@ -95,12 +95,12 @@ func (b *bench) chains(ctx context.Context, c *cluster) error {
 		return err
 	}
 	defer p.stop()
-	l, err := dial(p.address, anyCertificate)
+	l, err := dial(p.address, anyCertificate, podAddress(0))
 	if err != nil {
 		return err
 	}
 	defer l.conn.Close()
-	direct, err := dial(strings.TrimPrefix(sts.URL, "http://"), nil)
+	direct, err := dial(strings.TrimPrefix(sts.URL, "http://"), nil, podAddress(0))
 	if err != nil {
 		return err
 	}
