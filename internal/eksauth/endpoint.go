@@ -39,6 +39,10 @@ const (
 	lookupTimeout = 2 * time.Second
 )
 
+// doubtEvery is how often a name is looked up again at most because a replica
+// failed: others may have come that nobody has looked for yet.
+const doubtEvery = 500 * time.Millisecond
+
 // replicas returns those that are known, or why there are none.
 func (e *endpoint) replicas() ([]*replica, error) {
 	e.mu.Lock()
@@ -67,6 +71,17 @@ func (e *endpoint) refresh(ended func()) {
 		lookup := e.lookup
 		go func() { <-lookup; ended() }()
 	}
+}
+
+// doubt looks e's name up again, since a replica of it failed.
+func (e *endpoint) doubt() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.name == "" || e.lookup != nil || time.Since(e.lookedUp) < doubtEvery {
+		return
+	}
+	e.lookup = make(chan struct{})
+	go e.lookUp()
 }
 
 func (e *endpoint) lookUp() {

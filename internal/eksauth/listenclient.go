@@ -85,6 +85,7 @@ func (c *Client) Listen(ctx context.Context, held []Held, heard func(Change)) er
 		})
 		refused, ok := errors.AsType[*Error](err)
 		if !ok || refused.Code != behindException {
+			c.doubt()
 			return err
 		}
 	}

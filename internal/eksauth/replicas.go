@@ -96,6 +96,30 @@ func (c *Client) replicas(ctx context.Context) ([]*replica, error) {
 	return all, nil
 }
 
+// doubt has all names looked up again, since a replica failed.
+func (c *Client) doubt() {
+	for _, e := range c.endpoints {
+		e.doubt()
+	}
+}
+
+// another returns a replica that is known by now and not among those given; nil,
+// if there is none.
+func (c *Client) another(than []*replica) *replica {
+	for _, e := range c.endpoints {
+		known, err := e.replicas()
+		if err != nil {
+			continue
+		}
+		for _, r := range known {
+			if !slices.Contains(than, r) {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
 // known returns the replicas whose addresses are known. It waits for lookups
 // only if there are none, and only until there are some.
 func (c *Client) known(ctx context.Context) ([]*replica, error) {

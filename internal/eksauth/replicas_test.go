@@ -529,3 +529,37 @@ func otherCA(t *testing.T) []byte {
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
+
+// TestAReplicaThatCameLater: where all that are known fail, the name is looked
+// up again at once, and not when that would be due.
+func TestAReplicaThatCameLater(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(good))
+	defer server.Close()
+	port := server.Listener.Addr().(*net.TCPAddr).Port
+	var lookups atomic.Int64
+	c, err := eksauth.NewClient(eksauth.ClientConfig{
+		Cluster: "c", Region: "r", Credentials: nodeKey, Endpoint: fmt.Sprintf("http://podid.podid.svc:%d", port),
+		LookUp: func(context.Context, string) ([]netip.Addr, error) {
+			if lookups.Add(1) == 1 {
+				return []netip.Addr{netip.MustParseAddr("127.0.0.9")}, nil // where nobody listens
+			}
+			return []netip.Addr{netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr("127.0.0.1")}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for {
+		_, err := c.AssumeRoleForPodIdentity(t.Context(), token)
+		if err == nil {
+			break
+		}
+		if time.Since(began) > 5*time.Second {
+			t.Fatalf("after %d lookups: %v", lookups.Load(), err)
+		}
+	}
+	if n := lookups.Load(); n > 3 {
+		t.Errorf("%d lookups", n)
+	}
+}

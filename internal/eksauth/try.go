@@ -59,9 +59,16 @@ func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *re
 			<-outcomes
 		}
 	}()
+	var asked [maxTries + 1]*replica // by try
 	begin := func() {
 		r := line[begun%len(line)]
+		if begun >= len(line) {
+			if found := c.another(line); found != nil { // since one of them failed
+				r, line = found, append(line, found)
+			}
+		}
 		begun++
+		asked[begun] = r
 		running++
 		go func(try int) {
 			grant, err := call(watched(ctx, try, signs), r)
@@ -86,14 +93,16 @@ func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *re
 		select {
 		case <-silent.C:
 			if !works() && !ended[begun] {
-				line[(begun-1)%len(line)].failed(time.Now())
+				asked[begun].failed(time.Now())
+				c.doubt()
 				again.Reset(0)
 			}
 		case <-gone.C: // it lived, and was to say so again
 			for try := range alive {
 				if alive[try] && !ended[try] {
 					alive[try] = false
-					line[(try-1)%len(line)].failed(time.Now())
+					asked[try].failed(time.Now())
+					c.doubt()
 				}
 			}
 			again.Reset(0)
@@ -118,6 +127,7 @@ func (c *Client) tryReplicas(ctx context.Context, call func(context.Context, *re
 			} else if _, refused := errors.AsType[*Error](err); refused || failure == nil {
 				failure = err
 			}
+			c.doubt()
 			switch {
 			case ctx.Err() != nil, begun == maxTries && running == 0:
 				return nil, failure
