@@ -79,7 +79,7 @@ func TestEventKeepsItsForm(t *testing.T) {
 	if err := audit.NewWriter(&out).Write(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"eventVersion":"1.0","eventTime":"2026-11-01T12:00:00Z","eventName":"AssumeRoleForPodIdentity","requestID":"r",` +
+	want := `{"eventVersion":"1.1","eventTime":"2026-11-01T12:00:00Z","eventName":"AssumeRoleForPodIdentity","requestID":"r",` +
 		`"sourceIPAddress":"10.0.0.1","callerArn":"arn:aws:sts::111122223333:assumed-role/node/i-1","outcome":"granted",` +
 		`"errorCode":"access denied","errorMessage":"a\nb <c>","clusterName":"example-cluster",` +
 		`"subject":{"namespace":"default","serviceAccount":"app","podName":"app-0","podUid":"u","nodeName":"n","tokenId":"j"},` +
@@ -206,6 +206,16 @@ func TestMultiNeedsEverySink(t *testing.T) {
 	}
 	if err := audit.Multi(ring, ring).Write(t.Context(), event("2")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestThenKeepsNothingThatIsNotKeptFirst(t *testing.T) {
+	ring, full := audit.NewRing(2), errors.New("full")
+	if err := audit.Then(broken{full}, ring).Write(t.Context(), event("1")); !errors.Is(err, full) || len(ring.Events()) != 0 {
+		t.Errorf("got %v, and %d events", err, len(ring.Events()))
+	}
+	if err := audit.Then(ring, broken{full}).Write(t.Context(), event("2")); !errors.Is(err, full) || len(ring.Events()) != 1 {
+		t.Errorf("got %v, and %d events", err, len(ring.Events()))
 	}
 }
 

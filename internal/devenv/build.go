@@ -233,7 +233,7 @@ func (e *environment) audit() (audit.Sink, error) {
 		return nil, err
 	}
 	e.closers = append(e.closers, file)
-	return audit.Multi(file, e.info.Audit), nil
+	return audit.Then(file, e.info.Audit), nil
 }
 
 func (e *environment) auditDoor() http.Handler {

@@ -130,11 +130,9 @@ type Grant struct {
 // Issue gives credentials to the pod that the token is bound to. Every call
 // writes one audit event before it returns; if that fails, it returns no grant.
 func (i *Issuer) Issue(ctx context.Context, r Request) (*Grant, error) {
-	event := &audit.Event{
-		EventVersion: audit.Version, EventTime: i.config.Now().UTC(), EventName: "AssumeRoleForPodIdentity",
-		RequestID: r.RequestID, SourceIPAddress: r.SourceIP, CallerARN: r.CallerARN, CallerNodeName: r.NodeName,
-		ClusterName: r.Cluster,
-	}
+	event := audit.New(i.config.Now(), audit.SourceEKSAuth, audit.AssumeRoleForPodIdentity)
+	event.RequestID, event.SourceIPAddress, event.ClusterName = r.RequestID, r.SourceIP, r.Cluster
+	event.CallerARN, event.CallerNodeName = r.CallerARN, r.NodeName
 	grant, err := i.grant(ctx, r, event)
 	if auditErr := i.record(ctx, event, err); auditErr != nil {
 		return nil, identity.Errorf(identity.Unavailable, "The request cannot be audited, so it is not answered.").
@@ -189,7 +187,7 @@ func refusal(steps []Step, err error) error {
 func describe(s Step) audit.Hop {
 	h := audit.Hop{
 		RoleARN: s.Hop.RoleARN, SessionName: s.Hop.SessionName, SessionTags: len(s.Hop.Tags) > 0, ExternalID: s.Hop.ExternalID,
-		Outcome: audit.Granted, AccessKeyID: s.Session.Credentials.AccessKeyID, Cached: s.Cached,
+		Outcome: audit.Granted, AccessKeyID: s.Session.Credentials.AccessKeyID, AssumedRoleARN: s.Session.AssumedRoleARN, Cached: s.Cached,
 	}
 	if s.Err != nil {
 		h.Outcome, h.Error = audit.Refused, s.Err.Error()

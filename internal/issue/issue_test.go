@@ -136,19 +136,23 @@ func TestIssueAuditsEverythingButSecrets(t *testing.T) {
 	if len(c.audited) != 1 {
 		t.Fatalf("%d audit events", len(c.audited))
 	}
+	if c.audited[0].EventID == "" {
+		t.Error("the event has no id")
+	}
+	c.audited[0].EventID = "id"
 	got, err := json.Marshal(c.audited[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"eventVersion":"1.0","eventTime":"2026-11-01T12:00:00Z","eventName":"AssumeRoleForPodIdentity","requestID":"r-1",` +
+	want := `{"eventVersion":"1.1","eventID":"id","eventTime":"2026-11-01T12:00:00Z","eventSource":"eks-auth.amazonaws.com","eventName":"AssumeRoleForPodIdentity","requestID":"r-1",` +
 		`"sourceIPAddress":"10.0.0.1","callerArn":"arn:aws:sts::111122223333:assumed-role/node/i-1","outcome":"granted","clusterName":"example-cluster",` +
 		`"subject":{"namespace":"default","serviceAccount":"demo-app-sa","podName":"demo-app-0","podUid":"p-uid","nodeName":"node-1","tokenId":"jti"},` +
 		`"association":{"associationId":"a-hw7ewqqhtvfqjkx7r","associationArn":"arn:aws:eks:us-west-2:111122223333:podidentityassociation/example-cluster/a-hw7ewqqhtvfqjkx7r"},` +
 		`"hops":[{"roleArn":"` + roleARN + `","roleSessionName":"eks-example-cl-demo-app-0-` + sessionID + `","sessionTags":true,` +
-		`"outcome":"granted","accessKeyId":"ASIA1","expiration":"2026-11-01T18:00:00Z"},` +
+		`"outcome":"granted","accessKeyId":"ASIA1","assumedRoleArn":"session in ` + roleARN + `","expiration":"2026-11-01T18:00:00Z"},` +
 		`{"roleArn":"` + targetARN + `","roleSessionName":"eks-example-cl-demo-app-0-` + sessionID + `","sessionTags":false,` +
 		`"externalId":"us-west-2/111122223333/example-cluster/default/demo-app-sa",` +
-		`"outcome":"granted","accessKeyId":"ASIA2","expiration":"2026-11-01T13:00:00Z"}]}`
+		`"outcome":"granted","accessKeyId":"ASIA2","assumedRoleArn":"session in ` + targetARN + `","expiration":"2026-11-01T13:00:00Z"}]}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/association/kube"
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/chain"
 	"github.com/podid/podid/internal/changes"
 	"github.com/podid/podid/internal/controller"
@@ -16,6 +17,9 @@ import (
 	"github.com/podid/podid/internal/rbac"
 	"github.com/podid/podid/internal/sts"
 )
+
+// recentEvents is how many audit events a replica has at hand: of about 2 KiB each.
+const recentEvents = 10_000
 
 // server is one replica, put together.
 type server struct {
@@ -28,6 +32,7 @@ type server struct {
 	certificate *keeper
 	issued      *controller.Issued
 	metrics     *metrics
+	recent      *audit.Ring // the latest events that Config.Audit has kept
 	health      *health
 	apis        http.Handler // of AWS's two APIs
 	webhooks    http.Handler
@@ -35,7 +40,8 @@ type server struct {
 
 // build puts a server together. It starts nothing.
 func build(ctx context.Context, c Config) (*server, error) {
-	s := &server{config: c, metrics: newMetrics()}
+	s := &server{config: c, metrics: newMetrics(), recent: audit.NewRing(recentEvents)}
+	s.config.Audit = audit.Then(c.Audit, s.recent)
 	var err error
 	if s.cluster, err = connect(ctx, c); err != nil {
 		return nil, err
@@ -101,7 +107,7 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 	}
 	found := lookup{s.store, c.Cluster.Name}
 	issuer, err := issue.New(issue.Config{
-		Verifier: verifier, Associations: found, Chains: s.chains, Audit: c.Audit,
+		Verifier: verifier, Associations: found, Chains: s.chains, Audit: s.config.Audit,
 	})
 	if err != nil {
 		return err
