@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/devenv"
 )
 
@@ -39,6 +40,7 @@ SIGINT or SIGTERM.`,
 				}
 				config.World = world
 			}
+			config.Version = podidVersion()
 			level := slog.LevelWarn
 			if verbose {
 				level = slog.LevelInfo
@@ -56,6 +58,7 @@ SIGINT or SIGTERM.`,
 	f.StringVar(&config.EnvFile, "env-file", "", "file for a shell to source, written once everything is ready")
 	f.BoolVar(&config.AWS, "aws", false, "assume roles at AWS itself, with the default credentials of this environment")
 	f.DurationVar(&config.Lease, "lease", 0, "longest time that pods hold credentials before they ask again (default: until these expire)")
+	f.BoolVar(&config.ConsoleReadOnly, "console-read-only", false, "the web console refuses changes")
 	f.BoolVarP(&verbose, "verbose", "v", false, "log every request")
 	return cmd
 }
@@ -70,6 +73,7 @@ func printReady(w io.Writer, info *devenv.Info, envFile string) error {
 	}
 	_, err := fmt.Fprintf(w, `podid dev is ready
 
+  console    %s
   AWS APIs   %s   (STS, IAM, S3, EKS and EKS Auth)
   agent      %s
   cluster    %s
@@ -81,6 +85,6 @@ In another shell:
   podid exec -n %s -s %s -- aws sts get-caller-identity
 
 Stop with Ctrl-C
-`, info.URL, info.AgentURL, info.Cluster.ARN(), info.URL, use, info.Cluster.Name, info.Namespace, info.ServiceAccount)
+`, info.URL+console.Path, info.URL, info.AgentURL, info.Cluster.ARN(), info.URL, use, info.Cluster.Name, info.Namespace, info.ServiceAccount)
 	return err
 }

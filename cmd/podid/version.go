@@ -19,11 +19,8 @@ func newVersion() *cobra.Command {
 		Example: "  podid version\n  podid version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+			v := versionInfo{Version: podidVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			if info, ok := debug.ReadBuildInfo(); ok {
-				if v.Version == "" {
-					v.Version = info.Main.Version
-				}
 				for _, s := range info.Settings {
 					if s.Key == "vcs.revision" {
 						v.Commit = s.Value
@@ -38,6 +35,14 @@ func newVersion() *cobra.Command {
 	}
 	outputFlag(cmd, &output, "json", "yaml")
 	return cmd
+}
+
+// podidVersion is the version of this build, as far as it is known.
+func podidVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		return info.Main.Version
+	}
+	return version
 }
 
 type versionInfo struct {

@@ -42,6 +42,7 @@ type environment struct {
 	keys    *keyring
 	store   *sqlite.Store
 	feed    *changes.Feed
+	indexer indexer
 	chains  *chain.Cache
 	closers []io.Closer
 }
@@ -67,6 +68,7 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	e.closers = append(e.closers, e.store)
+	e.indexer.store = e.store
 	if err := e.makeIssuers(); err != nil {
 		return nil, err
 	}
@@ -110,7 +112,11 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	for name, i := range e.info.Issuers {
 		mux.Handle("/_podid/clusters/"+name+"/", http.StripPrefix("/_podid/clusters/"+name, i.Handler()))
 	}
-	return &front{own: mux, aws: sim}, nil
+	page, err := e.console(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &front{own: mux, console: page, aws: sim}, nil
 }
 
 // caller hands the API handlers who signed the request, as the small AWS found.
@@ -181,6 +187,9 @@ func (e *environment) makeChains(roles issue.RoleAssumer) (err error) {
 }
 
 func (e *environment) changed(a identity.Association, deleted bool) {
+	if err := e.indexer.changed(context.Background(), a); err != nil {
+		e.config.Logger.Error("the console shows an association as it was", "id", a.ID, "error", err)
+	}
 	if deleted {
 		e.feed.Announce(changes.Deleted(a))
 		return

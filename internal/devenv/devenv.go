@@ -42,6 +42,10 @@ type Config struct {
 	// Lease is how long pods may hold credentials before they ask again. 0: until
 	// these expire.
 	Lease time.Duration
+	// ConsoleReadOnly has the console refuse changes.
+	ConsoleReadOnly bool
+	// Version is that of podid, for the console to tell.
+	Version string
 	// Logger takes what the components have to say. Nil: nothing.
 	Logger *slog.Logger
 	// Ready is called once everything is ready; its error ends Run. Nil: nothing to call.

@@ -14,21 +14,28 @@ import (
 
 	"github.com/podid/podid/internal/awssim"
 	"github.com/podid/podid/internal/awswire"
+	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/token/issuer"
 )
 
-// front gives unsigned requests below /_podid/ to development mode itself, and
-// everything else to AWS. No bucket can have that name.
-type front struct{ own, aws http.Handler }
+// front gives unsigned requests below /_podid/ to development mode itself, those
+// below /console/ to the console, and everything else to AWS. No bucket can have
+// the first name.
+type front struct{ own, console, aws http.Handler }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/_podid/") && r.Header.Get("Authorization") == "" {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/_podid/") && r.Header.Get("Authorization") == "":
 		f.own.ServeHTTP(w, r)
-		return
+	case isConsole(r):
+		f.console.ServeHTTP(w, r)
+	case isBrowser(r):
+		http.Redirect(w, r, console.Path, http.StatusFound)
+	default:
+		f.aws.ServeHTTP(w, r)
 	}
-	f.aws.ServeHTTP(w, r)
 }
 
 // loopbackOnly refuses requests that a web page could have been tricked into
