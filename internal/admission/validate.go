@@ -3,7 +3,9 @@ package admission
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -14,6 +16,7 @@ import (
 	"github.com/podid/podid/internal/ack"
 	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/association/kube"
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
 )
 
@@ -26,43 +29,102 @@ type Judge struct {
 	Rules association.Rules
 	// Caller makes a caller of an authenticated user (rbac.Users).
 	Caller func(user, uid string, groups []string, extra map[string][]string) identity.Caller
+	// Audit writes an event of each change, admitted or refused. Zero: of none.
+	Audit association.Auditor
 	// Self is the user name of podid's own server, which writes for callers of the
 	// API whom it has judged already. Empty: nobody is let through.
 	Self string
 }
 
 // Validate is for Config.Validate. Whoever may delete an association needs
-// nothing else; the status is podid's, and gives nobody anything.
+// nothing else; the status is podid's, and gives nobody anything. What podid's own
+// server writes is judged and audited already.
 func (j Judge) Validate(ctx context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, error) {
-	if r.SubResource != "" || r.Operation != admissionv1.Create && r.Operation != admissionv1.Update || j.Self != "" && r.UserInfo.Username == j.Self {
-		return &admissionv1.AdmissionResponse{Allowed: true}, nil
+	allowed := &admissionv1.AdmissionResponse{Allowed: true}
+	if r.SubResource != "" || j.Self != "" && r.UserInfo.Username == j.Self {
+		return allowed, nil
 	}
-	now, err := j.read(r, r.Object.Raw)
-	if err != nil || !now.ours {
-		return &admissionv1.AdmissionResponse{Allowed: true}, err
+	now, before, err := j.claims(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Operation == admissionv1.Delete && before.ours:
+		err = j.decide(ctx, r, audit.DeletePodIdentityAssociation, &before, nil)
+	case r.Operation == admissionv1.Create && now.ours:
+		err = j.decide(ctx, r, audit.CreatePodIdentityAssociation, nil, &now)
+	// Labels, finalizers and the like change no association. An object that an
+	// earlier version let in can still be deleted.
+	case r.Operation == admissionv1.Update && now.ours && !(before.ours && equality.Semantic.DeepEqual(before.spec, now.spec)):
+		err = j.decide(ctx, r, audit.UpdatePodIdentityAssociation, &before, &now)
 	}
-	var old *identity.Association
-	if r.Operation == admissionv1.Update {
-		before, err := j.read(r, r.OldObject.Raw)
-		if err != nil {
-			return nil, err
-		}
-		// Labels, finalizers and the like. An object that an earlier version let in can still be deleted.
-		if before.ours && equality.Semantic.DeepEqual(before.spec, now.spec) {
-			return &admissionv1.AdmissionResponse{Allowed: true}, nil
-		}
-		// The roles of another service account are passed anew.
-		if before.ours && before.wrong == nil && before.association.ServiceAccount == now.association.ServiceAccount {
-			old = &before.association
-		}
-	}
-	if now.wrong != nil {
-		return refusal(now.wrong), nil
-	}
-	if err := j.Rules.Admit(ctx, j.caller(r), old, now.association); err != nil {
+	if err != nil {
 		return refusal(err), nil
 	}
-	return &admissionv1.AdmissionResponse{Allowed: true}, nil
+	return allowed, nil
+}
+
+// decide judges one change, and audits it: before, the object was as before
+// says, and it is to be as now says; nil: it was, or will be, not there.
+func (j Judge) decide(ctx context.Context, r *admissionv1.AdmissionRequest, name string, before, now *claim) error {
+	var old, wanted *identity.Association
+	if before != nil && before.ours && before.wrong == nil {
+		old = &before.association
+	}
+	if now != nil {
+		wanted = &now.association
+	}
+	if old != nil && wanted != nil && onlyRevoked(*old, *wanted) {
+		name = audit.RevokePodIdentityAssociation
+	}
+	auditor := j.Audit
+	if r.DryRun != nil && *r.DryRun { // it changes nothing
+		auditor = association.Auditor{}
+	}
+	ctx = audit.WithOrigin(ctx, audit.Origin{EventSource: audit.SourceKubernetes, RequestID: string(r.UID)})
+	d := auditor.Decide(ctx, j.caller(r), time.Now(), name, j.Cluster.Name)
+	return d.End(ctx, j.judge(ctx, d, old, now))
+}
+
+// judge applies the rules. What old says is recorded, but what is wanted only
+// once it is known to be an association.
+func (j Judge) judge(ctx context.Context, d *association.Decision, old *identity.Association, now *claim) error {
+	d.Changes(old, nil)
+	if now == nil {
+		return nil
+	}
+	if now.wrong != nil {
+		return now.wrong
+	}
+	if err := j.Rules.Validate(now.association); err != nil {
+		return err
+	}
+	d.Changes(old, &now.association)
+	// The roles of another service account are passed anew.
+	if old != nil && old.ServiceAccount != now.association.ServiceAccount {
+		old = nil
+	}
+	return j.Rules.Admit(ctx, d, old, now.association)
+}
+
+// onlyRevoked tells whether the one thing that differs is the time from which
+// credentials count.
+func onlyRevoked(before, now identity.Association) bool {
+	same := now
+	same.RevokedAt = before.RevokedAt
+	return now.RevokedAt.After(before.RevokedAt) && same.Version() == before.Version() && maps.Equal(now.Tags, before.Tags)
+}
+
+// claims reads both objects of a request; what is not there is not ours.
+func (j Judge) claims(r *admissionv1.AdmissionRequest) (now, before claim, err error) {
+	if r.Operation == admissionv1.Create || r.Operation == admissionv1.Update {
+		if now, err = j.read(r, r.Object.Raw); err != nil {
+			return now, before, err
+		}
+	}
+	if r.Operation == admissionv1.Update || r.Operation == admissionv1.Delete {
+		before, err = j.read(r, r.OldObject.Raw)
+	}
+	return now, before, err
 }
 
 // claim is what an object says.

@@ -3,6 +3,7 @@ package association
 import (
 	"context"
 
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
 )
 
@@ -24,6 +25,12 @@ type CreateInput struct {
 // eks:CreatePodIdentityAssociation on the cluster, eks:TagResource on the
 // association if it gets tags, and iam:PassRole on the roles that Rules name.
 func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateInput) (identity.Association, error) {
+	d := s.auditor.Decide(ctx, caller, s.now(), audit.CreatePodIdentityAssociation, in.Cluster)
+	made, err := s.create(ctx, d, in)
+	return made, d.End(ctx, err)
+}
+
+func (s *Service) create(ctx context.Context, caller *Decision, in CreateInput) (identity.Association, error) {
 	var none identity.Association
 	cluster, err := s.cluster(caller, in.Cluster)
 	if err != nil {
@@ -38,6 +45,7 @@ func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateI
 	if err := check(a); err != nil {
 		return none, err
 	}
+	caller.Changes(nil, &a)
 	once, err := s.once("create", in.RequestToken, in)
 	if err != nil {
 		return none, err
@@ -58,6 +66,9 @@ func (s *Service) Create(ctx context.Context, caller identity.Caller, in CreateI
 		return none, err
 	}
 	if err := s.roles.Check(ctx, a); err != nil {
+		return none, err
+	}
+	if err := caller.Admit(ctx); err != nil {
 		return none, err
 	}
 	made, err := s.store.Create(ctx, a, once, s.limit)
@@ -149,7 +160,13 @@ func (in UpdateInput) apply(a *identity.Association) (changed bool) {
 // eks:UpdatePodIdentityAssociation on it, and iam:PassRole on the roles that it
 // will have: also where those stay the same, because a target role, a policy or
 // the tags decide what is done with a role.
-func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateInput) (updated identity.Association, err error) {
+func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateInput) (identity.Association, error) {
+	d := s.auditor.Decide(ctx, caller, s.now(), audit.UpdatePodIdentityAssociation, in.Cluster)
+	updated, err := s.update(ctx, d, in)
+	return updated, d.End(ctx, err)
+}
+
+func (s *Service) update(ctx context.Context, caller *Decision, in UpdateInput) (updated identity.Association, err error) {
 	cluster, err := s.cluster(caller, in.Cluster)
 	if err != nil {
 		return updated, err
@@ -168,6 +185,7 @@ func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateI
 		if err := check(wanted); err != nil {
 			return err
 		}
+		caller.Changes(&seen, &wanted)
 		if err := s.rules.pass(ctx, caller, wanted); err != nil {
 			return err
 		}
@@ -185,6 +203,9 @@ func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateI
 				return identity.Errorf(identity.InvalidRequest,
 					"The update changes nothing: at least one property has to differ from what the association has.")
 			}
+			if err := caller.Admit(ctx); err != nil {
+				return err
+			}
 			*a = wanted
 			a.ModifiedAt = s.stamp()
 			return nil
@@ -198,7 +219,13 @@ func (s *Service) Update(ctx context.Context, caller identity.Caller, in UpdateI
 }
 
 // Delete removes an association and returns it as it was.
-func (s *Service) Delete(ctx context.Context, caller identity.Caller, clusterName, id string) (deleted identity.Association, err error) {
+func (s *Service) Delete(ctx context.Context, caller identity.Caller, clusterName, id string) (identity.Association, error) {
+	d := s.auditor.Decide(ctx, caller, s.now(), audit.DeletePodIdentityAssociation, clusterName)
+	deleted, err := s.delete(ctx, d, clusterName, id)
+	return deleted, d.End(ctx, err)
+}
+
+func (s *Service) delete(ctx context.Context, caller *Decision, clusterName, id string) (deleted identity.Association, err error) {
 	cluster, err := s.cluster(caller, clusterName)
 	if err != nil {
 		return deleted, err
@@ -208,7 +235,13 @@ func (s *Service) Delete(ctx context.Context, caller identity.Caller, clusterNam
 		if err != nil {
 			return err
 		}
-		deleted, err = s.store.Delete(ctx, cluster.Cluster, id, func(a identity.Association) error { return unmoved(seen, a) })
+		caller.Changes(&seen, nil)
+		deleted, err = s.store.Delete(ctx, cluster.Cluster, id, func(a identity.Association) error {
+			if err := unmoved(seen, a); err != nil {
+				return err
+			}
+			return caller.Admit(ctx)
+		})
 		return err
 	})
 	if err == nil {

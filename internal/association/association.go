@@ -38,6 +38,8 @@ type Config struct {
 	// the store has it and before whoever asked hears of it. Of writes at the same
 	// time it may hear in another order. Nil: nobody is told.
 	Changed func(a identity.Association, deleted bool)
+	// Audit writes an event of each change, made or refused. Zero: of none.
+	Audit Auditor
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Limit is the number of associations a cluster can have. 0: DefaultLimit.
@@ -52,6 +54,7 @@ type Service struct {
 	rules    Rules
 	clusters map[clusterKey]Cluster
 	changed  func(a identity.Association, deleted bool)
+	auditor  Auditor
 	now      func() time.Time
 	limit    int
 }
@@ -61,7 +64,7 @@ func New(c Config) (*Service, error) {
 	if c.Store == nil || c.Roles == nil {
 		return nil, errors.New("association: Config.Store and Config.Roles are required")
 	}
-	s := &Service{store: c.Store, roles: c.Roles, rules: c.Rules, clusters: map[clusterKey]Cluster{}, changed: c.Changed, now: c.Now, limit: c.Limit}
+	s := &Service{store: c.Store, roles: c.Roles, rules: c.Rules, clusters: map[clusterKey]Cluster{}, changed: c.Changed, auditor: c.Audit, now: c.Now, limit: c.Limit}
 	if s.changed == nil {
 		s.changed = func(identity.Association, bool) {}
 	}

@@ -58,6 +58,9 @@ func (s *Service) authorized(ctx context.Context, caller identity.Caller, action
 	if len(found) == 1 {
 		a = found[0]
 	}
+	if d, ok := caller.(*Decision); ok {
+		d.of(a)
+	}
 	access := onAssociation(action, a)
 	if more != nil {
 		access = more(access)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
 )
 
@@ -13,7 +14,13 @@ import (
 // since the roles stay as they are. It returns the association, whose RevokedAt
 // is the next whole second: AWS dates sessions in whole seconds, and those of
 // this one are to be told apart from those that come after.
-func (s *Service) Revoke(ctx context.Context, caller identity.Caller, clusterName, id string) (revoked identity.Association, err error) {
+func (s *Service) Revoke(ctx context.Context, caller identity.Caller, clusterName, id string) (identity.Association, error) {
+	d := s.auditor.Decide(ctx, caller, s.now(), audit.RevokePodIdentityAssociation, clusterName)
+	revoked, err := s.revoke(ctx, d, clusterName, id)
+	return revoked, d.End(ctx, err)
+}
+
+func (s *Service) revoke(ctx context.Context, caller *Decision, clusterName, id string) (revoked identity.Association, err error) {
 	cluster, err := s.cluster(caller, clusterName)
 	if err != nil {
 		return revoked, err
@@ -33,7 +40,8 @@ func (s *Service) Revoke(ctx context.Context, caller identity.Caller, clusterNam
 				a.RevokedAt = next
 			}
 			a.ModifiedAt = now
-			return nil
+			caller.Changes(&seen, a)
+			return caller.Admit(ctx)
 		})
 		return err
 	})

@@ -2,6 +2,7 @@ package association_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/association/sqlite"
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
 )
 
@@ -66,6 +68,24 @@ type fixture struct {
 	now   time.Time
 	told  []identity.Association // through Config.Changed
 	gone  []bool                 // whether each of these was deleted
+	log   trail
+}
+
+// trail is an audit sink that may be full.
+type trail struct {
+	events []*audit.Event
+	full   bool
+	calls  int
+	failAt int // the call that fails; 0: none
+}
+
+func (l *trail) Write(ctx context.Context, e *audit.Event) error {
+	if l.calls++; l.full || l.calls == l.failAt {
+		return errors.New("disk full")
+	}
+	kept := *e
+	l.events = append(l.events, &kept)
+	return ctx.Err()
 }
 
 func newFixture(t testing.TB, rules ...association.Rules) *fixture {
@@ -80,6 +100,7 @@ func newFixture(t testing.TB, rules ...association.Rules) *fixture {
 		Changed: func(a identity.Association, deleted bool) {
 			f.told, f.gone = append(f.told, a), append(f.gone, deleted)
 		},
+		Audit: association.Auditor{Sink: &f.log},
 		Store: store, Roles: f.roles, Now: func() time.Time { return f.now }, Rules: append(rules, association.Rules{})[0],
 		Clusters: []association.Cluster{
 			{Cluster: home, Tags: map[string]string{"team": "blue"}},

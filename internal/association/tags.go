@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
 )
 
@@ -16,7 +17,7 @@ func (s *Service) Tag(ctx context.Context, caller identity.Caller, resourceARN s
 	if err := checkTags(tags); err != nil {
 		return err
 	}
-	return s.retag(ctx, caller, "eks:TagResource", resourceARN,
+	return s.retag(ctx, caller, audit.TagResource, resourceARN,
 		func(access identity.Access) identity.Access { return withRequestTags(access, tags) },
 		func(stored map[string]string) error {
 			maps.Copy(stored, tags)
@@ -37,7 +38,7 @@ func (s *Service) Untag(ctx context.Context, caller identity.Caller, resourceARN
 			return err
 		}
 	}
-	return s.retag(ctx, caller, "eks:UntagResource", resourceARN,
+	return s.retag(ctx, caller, audit.UntagResource, resourceARN,
 		func(access identity.Access) identity.Access {
 			access.Context["aws:TagKeys"] = keys
 			return access
@@ -51,12 +52,18 @@ func (s *Service) Untag(ctx context.Context, caller identity.Caller, resourceARN
 }
 
 // retag changes the tags of an association, of which modifiedAt tells nothing.
-func (s *Service) retag(ctx context.Context, caller identity.Caller, action, resourceARN string,
+func (s *Service) retag(ctx context.Context, caller identity.Caller, name, resourceARN string,
 	more func(identity.Access) identity.Access, edit func(map[string]string) error) error {
 	cluster, id, err := s.resource(caller, resourceARN)
 	if err != nil {
 		return err
 	}
+	d := s.auditor.Decide(ctx, caller, s.now(), name, cluster.Name)
+	return d.End(ctx, s.retagged(ctx, d, "eks:"+name, cluster, id, more, edit))
+}
+
+func (s *Service) retagged(ctx context.Context, caller *Decision, action string, cluster Cluster, id string,
+	more func(identity.Access) identity.Access, edit func(map[string]string) error) error {
 	if id == "" {
 		return identity.Errorf(identity.InvalidParameter, "The tags of a cluster are part of podid's configuration. Change them there.")
 	}
@@ -72,7 +79,11 @@ func (s *Service) retag(ctx context.Context, caller identity.Caller, action, res
 			tags := map[string]string{}
 			maps.Copy(tags, a.Tags)
 			a.Tags = tags
-			return edit(tags)
+			if err := edit(tags); err != nil {
+				return err
+			}
+			caller.Changes(&seen, a)
+			return caller.Admit(ctx)
 		})
 		return err
 	})

@@ -47,6 +47,9 @@ func CallerFrom(ctx context.Context) (*Caller, bool) {
 	return c, ok
 }
 
+// AccessKeyID returns the id of the key that signed the request; "": none did.
+func (c *Caller) AccessKeyID() string { return c.accessKeyID }
+
 // ARN returns the ARN of the user or of the role session. Service principals
 // have none; they go by their name.
 func (c *Caller) ARN() string {

@@ -79,12 +79,16 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	if err := e.makeChains(assumer); err != nil {
 		return nil, err
 	}
-	associations, err := e.associations(checker)
+	sink, err := e.audit()
+	if err != nil {
+		return nil, err
+	}
+	associations, err := e.associations(checker, sink)
 	if err != nil {
 		return nil, err
 	}
 	find := lookup{associations, e.world}
-	issuing, err := e.issuing(find)
+	issuing, err := e.issuing(find, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -165,9 +169,10 @@ func (e *environment) roles(ctx context.Context) (*sts.Assumer, *sts.Checker, er
 	return assumer, checker, err
 }
 
-func (e *environment) associations(roles association.Roles) (*association.Service, error) {
+func (e *environment) associations(roles association.Roles, sink audit.Sink) (*association.Service, error) {
 	return association.New(association.Config{
 		Store: e.store, Roles: roles, Clusters: e.world.clusters(e.issuerURL, time.Now()), Changed: e.changed,
+		Audit: association.Auditor{Sink: sink, Logger: e.config.Logger},
 	})
 }
 
@@ -197,16 +202,12 @@ func (e *environment) changed(a identity.Association, deleted bool) {
 	e.feed.Announce(changes.Of(a))
 }
 
-func (e *environment) issuing(find issue.Associations) (*issue.Issuer, error) {
+func (e *environment) issuing(find issue.Associations, sink audit.Sink) (*issue.Issuer, error) {
 	issuers := map[string]token.Issuer{}
 	for name := range e.info.Issuers {
 		issuers[name] = token.Issuer{URL: e.issuerURL(name), JWKSURL: e.issuerURL(name) + "/openid/v1/jwks"}
 	}
 	verifier, err := token.New(token.Config{Clusters: issuers})
-	if err != nil {
-		return nil, err
-	}
-	sink, err := e.audit()
 	if err != nil {
 		return nil, err
 	}
@@ -328,7 +329,7 @@ func (e *environment) seed(ctx context.Context) error {
 	if kept := e.folder.path("world.yaml"); kept != "" && fileExists(kept) {
 		return nil
 	}
-	unchecked, err := e.associations(anyRole{})
+	unchecked, err := e.associations(anyRole{}, nil)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/podid/podid/internal/association"
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/awswire"
 	"github.com/podid/podid/internal/identity"
 )
@@ -84,6 +86,7 @@ func (c Config) handler(table exceptions, do operation) http.HandlerFunc {
 			awswire.RESTJSON{}.WriteError(w, r, err)
 			return
 		}
+		r = r.WithContext(audit.WithOrigin(r.Context(), origin(r)))
 		out, err := do(api{c.Associations}, r, caller)
 		if err != nil {
 			if kind := identity.KindOf(err); kind == identity.Internal || kind == identity.Unavailable {
@@ -94,6 +97,15 @@ func (c Config) handler(table exceptions, do operation) http.HandlerFunc {
 		}
 		awswire.WriteJSON(w, r, http.StatusOK, out)
 	}
+}
+
+// origin says where a request came from, for its audit events.
+func origin(r *http.Request) audit.Origin {
+	source, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		source = r.RemoteAddr
+	}
+	return audit.Origin{EventSource: audit.SourceEKS, RequestID: awswire.RequestID(r.Context()), SourceIPAddress: source}
 }
 
 func unknownOperation(w http.ResponseWriter, r *http.Request, status int) {

@@ -78,6 +78,9 @@ func (c *caller) ARN() string {
 // AccountID is that of the cluster.
 func (c *caller) AccountID() string { return c.users.config.Cluster.AccountID }
 
+// User returns the user's name and groups, for audit events.
+func (c *caller) User() (name string, groups []string) { return c.user, c.groups }
+
 // Authorize asks the API server, by a SubjectAccessReview. Its error is an
 // *identity.Error: AccessDenied, whose text holds the RBAC objects that would
 // allow it, or Unavailable.

@@ -18,10 +18,14 @@ func (s *server) rules() association.Rules {
 	return association.Rules{PassTargetRole: !s.config.PassAnyTargetRole}
 }
 
+func (s *server) auditor() association.Auditor {
+	return association.Auditor{Sink: s.config.Audit, Logger: s.config.Logger}
+}
+
 // admission puts the webhooks together.
 func (s *server) admission(users *rbac.Users) (http.Handler, error) {
 	judge := admission.Judge{
-		Cluster: s.config.Cluster, Rules: s.rules(), Caller: users.Caller,
+		Cluster: s.config.Cluster, Rules: s.rules(), Caller: users.Caller, Audit: s.auditor(),
 		Self: "system:serviceaccount:" + s.config.ServiceAccount.Namespace + ":" + s.config.ServiceAccount.Name,
 	}
 	webhook, err := admission.New(admission.Config{

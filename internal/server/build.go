@@ -83,6 +83,7 @@ func (s *server) associations() (*association.Service, error) {
 	}
 	return association.New(association.Config{
 		Store: s.store, Roles: checker, Clusters: []association.Cluster{s.cluster.described}, Rules: s.rules(),
+		Audit: s.auditor(),
 	})
 }
 

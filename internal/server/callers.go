@@ -53,8 +53,20 @@ func (c *callers) key(r *http.Request, use string) (identity.Caller, error) {
 		return nil, &awswire.Error{Code: "InvalidSignatureException", Status: http.StatusForbidden,
 			Message: "Credential should be scoped to correct service: '" + use + "'."}
 	}
-	return c.users.Caller(key.User, "", key.Groups, nil), nil
+	return signed{c.users.Caller(key.User, "", key.Groups, nil), key}, nil
 }
+
+// signed is a user who came with an access key.
+type signed struct {
+	identity.Caller
+	key accesskey.Key
+}
+
+// User returns whom the key stands for, for audit events.
+func (s signed) User() (name string, groups []string) { return s.key.User, s.key.Groups }
+
+// AccessKeyID returns the id of the key, for audit events.
+func (s signed) AccessKeyID() string { return s.key.ID }
 
 // unavailable puts what may work later so that clients try again.
 func unavailable(err error) error {

@@ -185,8 +185,8 @@ func TestRefusals(t *testing.T) {
 func TestACK(t *testing.T) {
 	const group = "eks.services.k8s.aws"
 	on, off := render(t, least+"server: {ack: true}\n"), render(t, least)
-	if n := strings.Count(on, "apiGroups: ["+group+"]"); n != 3 || !strings.Contains(on, "- --ack\n") {
-		t.Errorf("%d of two rights and the webhook's rule, with server.ack", n)
+	if n := strings.Count(on, "apiGroups: ["+group+"]"); n != 4 || !strings.Contains(on, "- --ack\n") {
+		t.Errorf("%d of two rights and the two rules of webhooks, with server.ack", n)
 	}
 	if strings.Contains(off, group) || strings.Contains(off, "--ack") {
 		t.Error("ACK's objects matter without server.ack")
