@@ -1,5 +1,5 @@
 # make test   everything: format, vet, staticcheck, known vulnerabilities, tests with the race detector
-# make generate   what is generated from api/: deep copies and the CustomResourceDefinition; and from the chart: deploy/
+# make generate   what is generated from api/: deep copies and the CustomResourceDefinition; from the chart: deploy/; docs/metrics.md
 # make fuzz   a bounded time on every fuzz test
 # make e2e    podid on real nodes; needs root
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
@@ -26,12 +26,14 @@ lint:
 generate:
 	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=charts/podid/crds
 	cd test/chart && $(GO) test -count=1 -run 'Golden|Plain' . -update
+	$(GO) test -count=1 -run Documented ./test/metrics -update
 
 # Whatever is generated has to be what make generate would write.
 generated:
 	@dir=$$(mktemp -d) && trap 'rm -rf $$dir' EXIT && \
 	$(TOOL) controller-gen object crd paths=./api/... output:object:dir=$$dir output:crd:dir=$$dir/crds && \
-	diff $$dir/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go && diff -r $$dir/crds charts/podid/crds || \
+	diff $$dir/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go && diff -r $$dir/crds charts/podid/crds && \
+	$(GO) test -run Documented ./test/metrics || \
 	{ echo "run make generate, and commit what it changes"; exit 1; }
 
 # Exit status 3 means vulnerabilities were found; anything else that fails means that it could not look.

@@ -28,5 +28,5 @@ func writeProcess(w io.Writer) {
 			}
 		}
 	}
-	fmt.Fprintf(w, "# HELP podid_agent_build_info The version, as a label.\n# TYPE podid_agent_build_info gauge\npodid_agent_build_info{version=%q,go=%q} 1\n", versionOrModule(), runtime.Version())
+	fmt.Fprintf(w, "# HELP podid_agent_build_info 1; the labels say what runs.\n# TYPE podid_agent_build_info gauge\npodid_agent_build_info{version=%q,goversion=%q} 1\n", versionOrModule(), runtime.Version())
 }

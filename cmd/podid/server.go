@@ -137,7 +137,7 @@ func (o *serverOptions) complete(cmd *cobra.Command) (err error) {
 		}
 		*account.to = types.NamespacedName{Namespace: namespace, Name: name}
 	}
-	c.Verification = server.Verification(o.verification)
+	c.Version, c.Verification = podidVersion(), server.Verification(o.verification)
 	switch o.firstHop {
 	case "identity":
 	case "service":

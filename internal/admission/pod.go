@@ -22,7 +22,7 @@ const (
 	mutated       outcome = "mutated"
 	complete      outcome = "complete"       // it had everything already
 	skipped       outcome = "skipped"        // by its label, or it has no service account
-	unassociated  outcome = "no-association" // its service account has none
+	unassociated  outcome = "no_association" // its service account has none
 	undetermined  outcome = "undetermined"   // nobody could say whether it has one
 	unreadablePod outcome = "unreadable"
 )
@@ -47,7 +47,7 @@ func (w *Webhook) mutate(ctx context.Context, r *admissionv1.AdmissionRequest) (
 	began := time.Now()
 	e := event{request: r}
 	answer, err := w.admit(ctx, &e)
-	w.metrics.observe(e.outcome, time.Since(began))
+	w.metrics.pods.WithLabelValues(string(e.outcome)).Inc()
 	w.log(ctx, &e, time.Since(began))
 	return answer, err
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -126,10 +127,10 @@ func TestPods(t *testing.T) {
 		"in memory":                           {reviewOf(t, podOf("known")), nil, true, "mutated", 0, ""},
 		"in memory, and the API server fails": {reviewOf(t, podOf("known")), down, true, "mutated", 0, ""},
 		"made a moment ago":                   {reviewOf(t, podOf("new")), nil, true, "mutated", 1, ""},
-		"none":                                {reviewOf(t, podOf("none")), nil, false, "no-association", 1, ""},
+		"none":                                {reviewOf(t, podOf("none")), nil, false, "no_association", 1, ""},
 		"nobody can say":                      {reviewOf(t, podOf("new")), down, false, "undetermined", 1, "could not find out whether service account new"},
 		"an unforeseen failure":               {reviewOf(t, podOf("new")), errors.New("secret"), false, "undetermined", 1, "could not find out"},
-		"of another namespace":                {elsewhere, nil, false, "no-association", 1, ""},
+		"of another namespace":                {elsewhere, nil, false, "no_association", 1, ""},
 		"no service account":                  {reviewOf(t, podOf("")), nil, false, "skipped", 0, ""},
 		"labelled":                            {reviewOf(t, labelled), nil, false, "skipped", 0, ""},
 		"an update":                           {update, nil, false, "", 0, ""},
@@ -159,8 +160,9 @@ func TestPods(t *testing.T) {
 				}
 			}
 			if test.outcome != "" {
-				if n := testutil.CollectAndCount(w.Metrics()[0]); n != 1 {
-					t.Errorf("%d outcomes were counted", n)
+				pods := w.Metrics()[0].(*prometheus.CounterVec)
+				if n := testutil.ToFloat64(pods.WithLabelValues(test.outcome)); n != 1 {
+					t.Errorf("the outcome was counted %v times", n)
 				}
 			}
 		})

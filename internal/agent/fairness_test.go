@@ -143,8 +143,8 @@ func TestMetrics(t *testing.T) {
 			`podid_agent_requests_total{source="hit"} 2`, `podid_agent_requests_total{source="miss"} 2`, `podid_agent_requests_total{source="remembered"} 1`,
 			`podid_agent_responses_total{code="200"} 3`, `podid_agent_responses_total{code="400"} 1`, `podid_agent_responses_total{code="429"} 2`,
 			`podid_agent_upstream_calls_total{reason="request"} 2`, `podid_agent_upstream_failures_total{cause="throttled"} 1`,
-			`podid_agent_upstream_failures_total{cause="refused"} 0`, `podid_agent_upstream_seconds_bucket{le="0.01"} 1`,
-			`podid_agent_upstream_seconds_bucket{le="0.025"} 2`, `podid_agent_upstream_seconds_bucket{le="+Inf"} 2`,
+			`podid_agent_upstream_failures_total{cause="refused"} 0`, `podid_agent_upstream_call_duration_seconds_bucket{le="0.01"} 1`,
+			`podid_agent_upstream_call_duration_seconds_bucket{le="0.025"} 2`, `podid_agent_upstream_call_duration_seconds_bucket{le="+Inf"} 2`,
 			`podid_agent_upstream_up 1`, `podid_agent_cached_pods 1`, `podid_agent_cached_tokens 1`,
 		} {
 			if !strings.Contains(text.String(), line+"\n") {

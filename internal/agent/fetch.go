@@ -90,6 +90,7 @@ func (c *cache) fetch(ctx context.Context, q ask) (*answer, *refusal) {
 		return have, refused
 	}
 	c.misses.Add(1)
+	defer func() { c.waits.add(time.Since(now)) }()
 	enough := time.NewTimer(2 * c.fetchTimeout) // a turn may not come
 	defer enough.Stop()
 	select {

@@ -11,7 +11,7 @@ import (
 
 // WriteMetrics writes the agent's metrics in Prometheus' text format
 // (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
-// Nothing in them names a pod.
+// Nothing in them names a pod, or anything else that a pod can choose.
 func (a *Agent) WriteMetrics(w io.Writer) {
 	buffered := bufio.NewWriter(w)
 	defer buffered.Flush()
@@ -40,18 +40,8 @@ func (a *Agent) WriteMetrics(w io.Writer) {
 	m.sample("podid_agent_upstream_failures_total", `{cause="refused"}`, s.Refused-s.Throttled)
 	m.sample("podid_agent_upstream_failures_total", `{cause="unanswered"}`, s.Failures-s.Refused)
 
-	const seconds = "podid_agent_upstream_seconds"
-	m.family(seconds, "histogram", "Duration of calls to EKS Auth.")
-	total := uint64(0)
-	for i, bound := range UpstreamBounds {
-		total += s.UpstreamSeconds[i]
-		m.sample(seconds+"_bucket", fmt.Sprintf(`{le="%g"}`, bound), total)
-	}
-	total += s.UpstreamSeconds[len(UpstreamBounds)]
-	m.sample(seconds+"_bucket", `{le="+Inf"}`, total)
-	m.sample(seconds+"_sum", "", s.UpstreamSum.Seconds())
-	m.sample(seconds+"_count", "", total)
-
+	m.durations("podid_agent_upstream_call_duration_seconds", "Duration of calls to EKS Auth.", s.Upstream)
+	m.durations("podid_agent_wait_duration_seconds", "Time that requests waited for EKS Auth: those that memory could not answer.", s.Waited)
 	m.gauge("podid_agent_upstream_up", "Whether EKS Auth answered the last call.", one(h.Reached && h.Failing.IsZero()))
 	m.gauge("podid_agent_upstream_last_answer_timestamp_seconds", "When EKS Auth last answered; 0: never.", unix(h.Answered))
 	m.gauge("podid_agent_upstream_in_flight", "Calls to EKS Auth under way.", s.InFlight)
@@ -94,4 +84,17 @@ func (m metrics) counter(name, help string, value uint64) {
 func (m metrics) gauge(name, help string, value any) {
 	m.family(name, "gauge", help)
 	m.sample(name, "", value)
+}
+
+func (m metrics) durations(name, help string, d Durations) {
+	m.family(name, "histogram", help)
+	total := uint64(0)
+	for i, bound := range Bounds {
+		total += d.Counts[i]
+		m.sample(name+"_bucket", fmt.Sprintf(`{le="%g"}`, bound), total)
+	}
+	total += d.Counts[len(Bounds)]
+	m.sample(name+"_bucket", `{le="+Inf"}`, total)
+	m.sample(name+"_sum", "", d.Sum.Seconds())
+	m.sample(name+"_count", "", total)
 }

@@ -39,15 +39,39 @@ type Stats struct {
 
 	// Responses by status.
 	Responses map[int]uint64
-	// UpstreamSeconds counts calls to the upstream by how long they took: the
-	// Nth, those of at most UpstreamBounds[N] that are in none before it; the
-	// last, the rest.
-	UpstreamSeconds [len(UpstreamBounds) + 1]uint64
-	UpstreamSum     time.Duration
+	// Upstream are the durations of calls to the upstream, and Waited those of
+	// requests that waited for one.
+	Upstream, Waited Durations
 }
 
-// UpstreamBounds are upper bounds, in seconds.
-var UpstreamBounds = [...]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
+// Durations counts by how long something took: the Nth, what took at most
+// Bounds[N] and is in none before it; the last, the rest.
+type Durations struct {
+	Counts [len(Bounds) + 1]uint64
+	Sum    time.Duration
+}
+
+// Bounds are those of Durations, in seconds.
+var Bounds = [...]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
+
+// durations are Durations that are still counted.
+type durations struct {
+	mu sync.Mutex
+	is Durations
+}
+
+func (d *durations) add(took time.Duration) {
+	n := 0
+	for n < len(Bounds) && took.Seconds() > Bounds[n] {
+		n++
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.is.Counts[n]++
+	d.is.Sum += took
+}
+
+func (d *durations) counted() Durations { d.mu.Lock(); defer d.mu.Unlock(); return d.is }
 
 // Stats returns the counters.
 func (a *Agent) Stats() Stats {
@@ -66,9 +90,7 @@ type counters struct {
 	muResponses sync.Mutex
 	responses   map[int]uint64 // but for 200, which is ok
 
-	muUpstream      sync.Mutex
-	upstreamSeconds [len(UpstreamBounds) + 1]uint64
-	upstreamSum     time.Duration
+	calls, waits durations
 }
 
 // countCall counts a call to the upstream.
@@ -87,14 +109,7 @@ func (c *counters) countCall(err error, renewal bool, took time.Duration) {
 			}
 		}
 	}
-	c.muUpstream.Lock()
-	defer c.muUpstream.Unlock()
-	n := 0
-	for n < len(UpstreamBounds) && took.Seconds() > UpstreamBounds[n] {
-		n++
-	}
-	c.upstreamSeconds[n]++
-	c.upstreamSum += took
+	c.calls.add(took)
 }
 
 // countResponse counts an answer to a pod, but for 200.
@@ -120,9 +135,7 @@ func (c *cache) stats() Stats {
 		s.Responses[status] = n
 	}
 	c.muResponses.Unlock()
-	c.muUpstream.Lock()
-	s.UpstreamSeconds, s.UpstreamSum = c.upstreamSeconds, c.upstreamSum
-	c.muUpstream.Unlock()
+	s.Upstream, s.Waited = c.calls.counted(), c.waits.counted()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Entries, s.Pods = len(c.accepted.entries), len(c.pods)

@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"internal/explain":            {"internal/identity", "internal/policy", "internal/issue", "internal/eksauth", "internal/shell"},
 	"internal/console": {"internal/identity", "internal/association", "internal/audit", "internal/explain", "internal/issue",
 		"internal/rolepolicy"},
+	"internal/metrics":    {"internal/identity", "internal/audit", "internal/issue", "internal/chain", "internal/changes", "internal/httpd"},
 	"internal/agent":      {"internal/identity", "internal/eksauth", "internal/httpd"},
 	"internal/agent/link": {},
 	"internal/podexec":    {"internal/identity"},

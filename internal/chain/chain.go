@@ -46,6 +46,9 @@ type Config struct {
 	// asked at the same moment: for where policies are tried out, and a chain of
 	// before would hide what has changed.
 	Fresh bool
+	// Waited is told how long a role assumption for which a pod waits has waited
+	// for its turn. Nil: nobody to tell.
+	Waited func(time.Duration)
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// NewSessionID makes the end of session names. Nil: random UUIDs.
@@ -81,6 +84,7 @@ type Stats struct {
 	Queue       int     // role assumptions that wait for their turn
 	Flights     int     // chains being made, waiting included
 	Rate        float64 // role assumptions a second that are tried at most, now
+	MaxRate     float64 // and ever
 }
 
 // key names a chain: an association for a pod.
@@ -130,6 +134,9 @@ func New(c Config) (*Cache, error) {
 	setDefault(&c.MaxInFlight, 256)
 	setDefault(&c.RefusalTime, 3*time.Second)
 	setDefault(&c.UnclaimedTime, 10*time.Minute)
+	if c.Waited == nil {
+		c.Waited = func(time.Duration) {}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -296,7 +303,7 @@ func (c *Cache) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
-	s.Entries, s.Flights, s.Rate, s.Queue = c.recent.Len(), len(c.flights), rate, queued
+	s.Entries, s.Flights, s.Rate, s.MaxRate, s.Queue = c.recent.Len(), len(c.flights), rate, c.config.Rate, queued
 	return s
 }
 

@@ -202,8 +202,12 @@ func (c *Cache) assume(ctx context.Context, f *flight, with *identity.Credential
 		if with != nil {
 			p = begun
 		}
+		asked := c.config.Now()
 		if err := c.budget.acquire(ctx, &f.turn, p); err != nil {
 			return identity.Session{}, timedOut(ctx)
+		}
+		if p != prewarm {
+			c.config.Waited(c.config.Now().Sub(asked))
 		}
 		session, err := c.config.Roles.AssumeRole(ctx, with, hop)
 		throttled := identity.KindOf(err) == identity.Throttled && err != nil

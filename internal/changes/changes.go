@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/podid/podid/internal/identity"
 )
@@ -21,6 +22,8 @@ type Change struct {
 	ServiceAccount string
 	AssociationID  string
 	Version        string // identity.Association.Version; empty: it was deleted
+	// Seen is when this process came to know of it.
+	Seen time.Time
 }
 
 // Of is the change that made an association what it is.
@@ -67,6 +70,7 @@ type Feed struct {
 	moved     chan struct{}
 	listeners map[*Listener]struct{}
 	closed    bool
+	published uint64
 	cut       uint64
 }
 
@@ -113,6 +117,8 @@ func (f *Feed) publish(number func(last uint64) Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := number(f.announced)
+	c.Seen = time.Now()
+	f.published++
 	if f.config.First != nil {
 		f.config.First(c)
 	}
@@ -182,6 +188,7 @@ func (f *Feed) CaughtUp(ctx context.Context, to uint64) error {
 // Stats are what there is now, and since the start.
 type Stats struct {
 	Listeners int
+	Published uint64 // changes
 	Cut       uint64 // listeners that were cut off, because they did not keep up
 	Sequence  uint64
 }
@@ -190,5 +197,5 @@ type Stats struct {
 func (f *Feed) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Stats{Listeners: len(f.listeners), Cut: f.cut, Sequence: f.announced}
+	return Stats{Listeners: len(f.listeners), Published: f.published, Cut: f.cut, Sequence: f.announced}
 }

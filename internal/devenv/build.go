@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,6 +27,7 @@ import (
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/issue"
+	"github.com/podid/podid/internal/metrics"
 	"github.com/podid/podid/internal/sts"
 	"github.com/podid/podid/internal/token"
 	"github.com/podid/podid/internal/token/issuer"
@@ -44,6 +46,8 @@ type environment struct {
 	feed    *changes.Feed
 	indexer indexer
 	chains  *chain.Cache
+	metrics *metrics.Set
+	node    atomic.Pointer[agent.Agent] // whose metrics are told; nil: not yet
 	closers []io.Closer
 }
 
@@ -69,6 +73,7 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	}
 	e.closers = append(e.closers, e.store)
 	e.indexer.store = e.store
+	e.metrics = e.measure()
 	if err := e.makeIssuers(); err != nil {
 		return nil, err
 	}
@@ -97,13 +102,14 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	eksAuthAPI, err := eksauth.New(eksauth.Config{
-		Issue: issuing.Issue, Cluster: e.world.cluster, Caller: caller, Lease: e.config.Lease, Changes: e.feed, Lookup: find.Lookup,
+		Issue: e.metrics.Issue(issuing.Issue), Cluster: e.world.cluster, Caller: caller, Lease: e.config.Lease, Changes: e.feed, Lookup: find.Lookup,
+		Delivered: e.metrics.Delivered,
 	})
 	if err != nil {
 		return nil, err
 	}
 	sim, err := e.smallAWS(map[string]http.Handler{
-		"eks": eksAPI, eksauth.Service: eksAuthAPI, tokenService: (&tokenDoor{clusters: e.world.cluster, issuers: e.info.Issuers}).handler(),
+		"eks": e.metrics.Door(metrics.EKS, eksAPI), eksauth.Service: e.ofEKSAuth(eksAuthAPI), tokenService: (&tokenDoor{clusters: e.world.cluster, issuers: e.info.Issuers}).handler(),
 	})
 	if err != nil {
 		return nil, err
@@ -113,6 +119,8 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	mux.HandleFunc("GET /_podid/healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("GET /_podid/decisions", sim.Decisions())
 	mux.Handle("GET /_podid/audit", loopbackOnly(e.auditDoor()))
+	mux.Handle("GET /_podid/metrics", loopbackOnly(e.metrics.Handler()))
+	mux.Handle("GET /_podid/agent/metrics", loopbackOnly(http.HandlerFunc(e.agentMetrics)))
 	for name, i := range e.info.Issuers {
 		mux.Handle("/_podid/clusters/"+name+"/", http.StripPrefix("/_podid/clusters/"+name, i.Handler()))
 	}
@@ -180,7 +188,7 @@ func (e *environment) associations(roles association.Roles, sink audit.Sink) (*a
 // changes. Chains are not kept: whoever has just changed a policy wants to see
 // what comes of it.
 func (e *environment) makeChains(roles issue.RoleAssumer) (err error) {
-	if e.chains, err = chain.New(chain.Config{Roles: roles, Fresh: true}); err != nil {
+	if e.chains, err = chain.New(chain.Config{Roles: e.metrics.Roles(roles), Fresh: true, Waited: e.metrics.Waited}); err != nil {
 		return err
 	}
 	e.feed, err = changes.New(changes.Config{
@@ -212,7 +220,7 @@ func (e *environment) issuing(find issue.Associations, sink audit.Sink) (*issue.
 		return nil, err
 	}
 	return issue.New(issue.Config{
-		Verifier: verifier, Associations: find, Chains: e.chains, Audit: sink,
+		Verifier: verifier, Associations: find, Chains: e.chains, Audit: e.metrics.Audit(sink),
 	})
 }
 
@@ -318,10 +326,12 @@ func (e *environment) agent(listener net.Listener) (*agent.Agent, error) {
 		}
 		clients[e.issuerURL(c.Name)], tell[c.Name] = client, client
 	}
-	return agent.New(agent.Config{
+	a, err := agent.New(agent.Config{
 		Listeners: []net.Listener{listener}, Logger: e.config.Logger, Changes: tell,
 		Upstream: &upstreams{byIssuer: clients, first: clients[e.issuerURL(e.world.Clusters[0].Name)]},
 	})
+	e.node.Store(a)
+	return a, err
 }
 
 // seed puts the world's associations in place as they stand, once.

@@ -44,7 +44,7 @@ type Config struct {
 	Lease time.Duration
 	// ConsoleReadOnly has the console refuse changes.
 	ConsoleReadOnly bool
-	// Version is that of podid, for the console to tell.
+	// Version is that of podid, for the console and the metrics to tell.
 	Version string
 	// Logger takes what the components have to say. Nil: nothing.
 	Logger *slog.Logger

@@ -38,6 +38,9 @@ type Config struct {
 	// name of its node, "" if it proved none; what it returns is called at the end.
 	// Nil: nobody to tell.
 	Streaming func(node string) (end func())
+	// Delivered is told how long after this process saw a change it was written
+	// to an agent. Nil: nobody to tell.
+	Delivered func(time.Duration)
 	// Lookup finds the association of a service account, as Issue does; an
 	// issue.Associations' Lookup does. Required with Changes.
 	Lookup func(ctx context.Context, cluster, namespace, serviceAccount string) (identity.Association, error)
@@ -64,6 +67,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.Streaming == nil {
 		c.Streaming = func(string) func() { return func() {} }
+	}
+	if c.Delivered == nil {
+		c.Delivered = func(time.Duration) {}
 	}
 	mux := http.NewServeMux()
 	serve := func(pattern string, do func(http.ResponseWriter, *http.Request, identity.Caller) error) {

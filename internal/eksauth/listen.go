@@ -109,7 +109,7 @@ func (c Config) listen(w http.ResponseWriter, r *http.Request, caller identity.C
 	if err != nil {
 		return err
 	}
-	s := stream{to: w, control: http.NewResponseController(w)}
+	s := stream{to: w, control: http.NewResponseController(w), delivered: c.Delivered}
 	// The server's own limits are for requests that end.
 	if err := errors.Join(s.control.SetReadDeadline(time.Time{}), s.control.SetWriteDeadline(time.Now().Add(writeTime))); err != nil {
 		return err
@@ -150,6 +150,8 @@ func (c Config) outdated(ctx context.Context, cluster identity.Cluster, held []h
 type stream struct {
 	to      http.ResponseWriter
 	control *http.ResponseController
+
+	delivered func(after time.Duration)
 }
 
 // follow passes the changes of a cluster on until the agent or the server goes away.
@@ -175,6 +177,11 @@ func (s stream) follow(ctx context.Context, from *changes.Listener, cluster stri
 		}
 		if s.write(lines) != nil {
 			return
+		}
+		for _, c := range batch {
+			if c.Cluster == cluster {
+				s.delivered(time.Since(c.Seen))
+			}
 		}
 		select {
 		case <-time.After(gather):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/podid/podid/internal/admission"
 	"github.com/podid/podid/internal/association"
+	"github.com/podid/podid/internal/metrics"
 	"github.com/podid/podid/internal/rbac"
 )
 
@@ -35,8 +36,11 @@ func (s *server) admission(users *rbac.Users) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.metrics.registry.MustRegister(webhook.Metrics()...)
-	return webhook.Handler(), nil
+	s.metrics.Add(webhook.Metrics()...)
+	mux := http.NewServeMux()
+	mux.Handle(admission.MutatePath, s.metrics.Door(metrics.Pods, webhook.Handler()))
+	mux.Handle(admission.ValidatePath, s.metrics.Door(metrics.Validate, webhook.Handler()))
+	return mux, nil
 }
 
 // accounts are service accounts, of which no more than the metadata is kept.

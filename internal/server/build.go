@@ -14,6 +14,7 @@ import (
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/issue"
+	"github.com/podid/podid/internal/metrics"
 	"github.com/podid/podid/internal/rbac"
 	"github.com/podid/podid/internal/sts"
 )
@@ -31,7 +32,7 @@ type server struct {
 	agents      agents
 	certificate *keeper
 	issued      *controller.Issued
-	metrics     *metrics
+	metrics     *metrics.Set
 	recent      *audit.Ring // the latest events that Config.Audit has kept
 	health      *health
 	apis        http.Handler // of AWS's two APIs
@@ -40,8 +41,9 @@ type server struct {
 
 // build puts a server together. It starts nothing.
 func build(ctx context.Context, c Config) (*server, error) {
-	s := &server{config: c, metrics: newMetrics(), recent: audit.NewRing(recentEvents)}
-	s.config.Audit = audit.Then(c.Audit, s.recent)
+	s := &server{config: c, recent: audit.NewRing(recentEvents)}
+	s.metrics = s.measure()
+	s.config.Audit = audit.Then(s.metrics.Audit(c.Audit), s.recent)
 	var err error
 	if s.cluster, err = connect(ctx, c); err != nil {
 		return nil, err
@@ -71,7 +73,6 @@ func build(ctx context.Context, c Config) (*server, error) {
 		return nil, err
 	}
 	s.health = &health{lacks: s.lacks}
-	s.measure()
 	return s, nil
 }
 
@@ -96,7 +97,7 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 	if err != nil {
 		return err
 	}
-	if s.chains, err = chain.New(chain.Config{Roles: roles, Rate: c.STSRate}); err != nil {
+	if s.chains, err = chain.New(chain.Config{Roles: s.metrics.Roles(roles), Rate: c.STSRate, Waited: s.metrics.Waited}); err != nil {
 		return err
 	}
 	if err := s.newFeed(); err != nil {
@@ -122,16 +123,17 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 		return err
 	}
 	eksAuthAPI, err := eksauth.New(eksauth.Config{
-		Issue: s.noting(issuer), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: found.Lookup, Streaming: s.agents.streaming,
-		Cluster: func(name string) (identity.Cluster, bool) { return c.Cluster, name == c.Cluster.Name },
+		Issue: s.metrics.Issue(s.noting(issuer)), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: found.Lookup, Streaming: s.agents.streaming,
+		Delivered: s.metrics.Delivered,
+		Cluster:   func(name string) (identity.Cluster, bool) { return c.Cluster, name == c.Cluster.Name },
 	})
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", s.door("eks", eksAPI))
-	mux.Handle("POST /clusters/{name}/assume-role-for-pod-identity", s.door("eks-auth", eksAuthAPI))
-	mux.Handle("POST /clusters/{name}/changes", s.door("changes", eksAuthAPI))
+	mux.Handle("/", s.door(metrics.EKS, eksAPI))
+	mux.Handle("POST /clusters/{name}/assume-role-for-pod-identity", s.door(metrics.EKSAuth, eksAuthAPI))
+	mux.Handle("POST /clusters/{name}/changes", s.door(metrics.Changes, eksAuthAPI))
 	s.apis = mux
 	return nil
 }
@@ -169,19 +171,4 @@ func (s *server) lacks() string {
 		return "there is no serving certificate yet"
 	}
 	return ""
-}
-
-func (s *server) measure() {
-	s.metrics.chains(s.chains.Stats)
-	s.metrics.gauge("podid_server_certificate_expiry_timestamp_seconds", "When the serving certificate expires; 0: there is none.", func() float64 {
-		if ends := s.certificate.ends(); !ends.IsZero() {
-			return float64(ends.Unix())
-		}
-		return 0
-	})
-	s.metrics.gauge("podid_server_agents", "Agents that listen to this replica for changes.", func() float64 { return float64(s.feed.Stats().Listeners) })
-	s.metrics.counter("podid_server_agents_cut_total", "Agents cut off since they did not keep up with the changes.", func() float64 { return float64(s.feed.Stats().Cut) })
-	s.metrics.gauge("podid_server_associations_sequence", "The resource version of associations that this replica has reached.", func() float64 {
-		return float64(s.store.Sequence())
-	})
 }

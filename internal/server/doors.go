@@ -55,7 +55,7 @@ func (s *server) serve(ctx context.Context, group *errgroup.Group, d *doors) err
 		tls      *tls.Config
 		handler  http.Handler
 	}{
-		{d.api, secured, s.apis}, {d.webhook, secured, s.webhooks}, {d.probe, nil, s.health.probes()}, {d.metrics, nil, s.metrics.handler()},
+		{d.api, secured, s.apis}, {d.webhook, secured, s.webhooks}, {d.probe, nil, s.health.probes()}, {d.metrics, nil, s.scraped()},
 	} {
 		server, err := httpd.New(httpd.Config{Handler: door.handler, TLS: door.tls, MaxConnections: maxConnections, Logger: s.config.Logger})
 		if err != nil {

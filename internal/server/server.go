@@ -90,6 +90,8 @@ type Config struct {
 	// the cluster stops sending them. 0: not at all.
 	DrainDelay time.Duration
 
+	// Version is podid's own, for the metrics. "": unknown.
+	Version string
 	// Audit keeps the audit events. Required.
 	Audit audit.Sink
 	// Logger takes everything else. Nil: nothing.

@@ -16,10 +16,10 @@ func TestPrewarm(t *testing.T) {
 	w.associate("app")
 	listened := w.replicas[0]
 	w.runAgent("node-2", listened)
-	eventually(t, "the agent listens", func() error { return has(listened, "podid_server_agents 1") })
+	eventually(t, "the agent listens", func() error { return has(listened, "podid_changes_listeners 1") })
 	w.Cluster.Pod(t, "shop", "early", "app", "node-2")
 	token := identity.Secret(w.Token(t, "shop", "app", "early", identity.Audience))
-	eventually(t, "its chain is there", func() error { return has(listened, "podid_server_chains 1") })
+	eventually(t, "its chain is there", func() error { return has(listened, "podid_chain_entries 1") })
 	eventually(t, "the pod asks", func() error {
 		_, err := w.agent("node-2", listened).AssumeRoleForPodIdentity(t.Context(), token)
 		return err
@@ -32,7 +32,7 @@ func TestPrewarm(t *testing.T) {
 			t.Errorf("the pod waited for its chain: %+v", e.Hops)
 		}
 	}
-	if err := has(w.replicas[1], "podid_server_sts_calls_total 0"); err != nil {
+	if err := has(w.replicas[1], "podid_sts_calls_total{hop=\"1\",outcome=\"granted\"} 0"); err != nil {
 		t.Errorf("the other replica assumed roles: %v", err)
 	}
 }
