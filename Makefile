@@ -6,6 +6,7 @@
 # make soak   the faults of docs/reliability.md, over and over
 # make bench  the agent, the server and the judge measured (docs/benchmarks.md), STOCK_AGENT=path beside ours
 # make cost   the Go benchmarks: time and allocations of the hot paths
+# make site   the documentation as a site, in site/dist; a dead link fails
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
@@ -14,7 +15,7 @@ FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images bench-changes
+.PHONY: soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images site bench-changes
 
 test: lint generated vuln clients kubernetes unit
 
@@ -96,6 +97,9 @@ soak: kubernetes
 # How long until no agent hands out what a change has made old: 1,000 agents, 50,000 pods.
 bench-changes:
 	$(GO) test -run '^$$' -bench Changes -benchtime 200x -timeout 30m ./test/changes
+
+site:
+	cd site && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 ARCHS   ?= amd64
 VERSION ?= dev
