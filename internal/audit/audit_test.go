@@ -107,7 +107,11 @@ func TestFileOutlivesItsProcess(t *testing.T) {
 
 func TestFileToleratesATornLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	write(t, open(t, path), "1", "2")
+	f := open(t, path)
+	write(t, f, "1", "2")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +136,11 @@ func TestFileFollowsRotation(t *testing.T) {
 }
 
 func TestFileThatCannotKeepEventsSaysSo(t *testing.T) {
-	f := open(t, "/dev/full")
+	full := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.Symlink("/dev/full", full); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, full)
 	if err := f.Write(t.Context(), event("1")); err == nil {
 		t.Error("written to a full disk")
 	}
