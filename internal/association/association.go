@@ -34,7 +34,7 @@ type Config struct {
 	// Clusters are those that associations can be made for. An account has one
 	// cluster of a name, as requests name nothing else.
 	Clusters []Cluster
-	// Changed is told of each association that was made, changed or deleted, once
+	// Changed is told of each association that was made, changed, tagged or deleted, once
 	// the store has it and before whoever asked hears of it. Of writes at the same
 	// time it may hear in another order. Nil: nobody is told.
 	Changed func(a identity.Association, deleted bool)

@@ -72,7 +72,7 @@ func (s *Service) retagged(ctx context.Context, caller *Decision, action string,
 		if err != nil {
 			return err
 		}
-		_, err = s.store.Update(ctx, cluster.Cluster, id, Once{}, func(a *identity.Association) error {
+		tagged, err := s.store.Update(ctx, cluster.Cluster, id, Once{}, func(a *identity.Association) error {
 			if err := unmoved(seen, *a); err != nil {
 				return err
 			}
@@ -85,6 +85,9 @@ func (s *Service) retagged(ctx context.Context, caller *Decision, action string,
 			caller.Changes(&seen, a)
 			return caller.Admit(ctx)
 		})
+		if err == nil {
+			s.changed(tagged, false)
+		}
 		return err
 	})
 }

@@ -81,13 +81,18 @@ type Query struct {
 	Limit  int    // at most this many events; 0: 100, and never more than MaxPage
 	Before string // cursor: only older events than those of the page that gave it; "": from the newest
 	After  string // cursor: only events that came later than it; "": all that are kept
+	// Also is what the events have to satisfy besides Filter. Nil: nothing.
+	Also func(*Event) bool
 }
 
 // Page is what a Query finds.
 type Page struct {
 	Events []*Event // not to be changed
-	Older  string   // cursor for Query.Before; "": there are no older events that match
-	Newest string   // cursor for Query.After: whatever comes after this page was made
+	// Cursors are those of the events, for Query.Before: where a page of which
+	// only some were taken is to go on.
+	Cursors []string
+	Older   string // cursor for Query.Before; "": there are no older events that match
+	Newest  string // cursor for Query.After: whatever comes after this page was made
 }
 
 // Query returns a page of events. Its error is one of a cursor that Query never gave.
@@ -114,14 +119,14 @@ func (r *Ring) Query(q Query) (Page, error) {
 	last := uint64(0)
 	for n := from; n > max(oldest, after); n-- {
 		e := events[(n-1)%uint64(len(events))]
-		if !q.Filter.Match(e) {
+		if !q.Filter.Match(e) || q.Also != nil && !q.Also(e) {
 			continue
 		}
 		if len(page.Events) == limit {
 			page.Older = strconv.FormatUint(last, 10)
 			break
 		}
-		page.Events, last = append(page.Events, e), n
+		page.Events, page.Cursors, last = append(page.Events, e), append(page.Cursors, strconv.FormatUint(n, 10)), n
 	}
 	return page, nil
 }

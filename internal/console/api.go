@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/explain"
 	"github.com/podid/podid/internal/rolepolicy"
 )
@@ -489,26 +490,20 @@ type MapFlow struct {
 //
 //	q               words, each of which is anywhere in the event
 //	from, to        RFC 3339, or a duration back from now such as 1h or 30m
-//	outcome         granted or refused
-//	event           name, such as AssumeRoleForPodIdentity
-//	cluster, namespace, serviceAccount, pod
-//	role            ARN of a role of the chain
-//	account         of a role of the chain
+//	outcome         granted, refused or admitted (of changes)
+//	event           name, such as AssumeRoleForPodIdentity; counts are of that one if nothing else is said
+//	source          door, such as eks-auth.amazonaws.com or console.podid.dev
+//	user            part of who called
+//	cluster, namespace, serviceAccount
+//	pod             name or uid
+//	role            ARN or name of a role that it is about
+//	account         of such a role
 //	association     id
-//	accessKey       id of an access key that was given
+//	accessKey       id of an access key that was given, or that signed
 type ActivityFilter struct {
-	Query          []string
-	From, To       time.Time
-	Outcome        []string
-	Event          []string
-	Cluster        []string
-	Namespace      []string
-	ServiceAccount []string
-	Pod            []string
-	Role           []string
-	Account        []string
-	Association    []string
-	AccessKey      []string
+	From, To time.Time // zero: open
+	any      [][]audit.Filter
+	all      []func(*audit.Event) bool
 }
 
 // ActivityPage is a page of audit events, newest first.
@@ -520,16 +515,15 @@ type ActivityPage struct {
 	Newer string `json:"newer"`
 	// Partial names what could not be asked; empty: everything was.
 	Partial []Partial `json:"partial,omitempty"`
-	// Since is the time of the oldest event that is kept where the console looks.
-	Since *time.Time `json:"since,omitempty"`
 }
 
 // AuditEvent is an audit event: what a row shows, and the whole of it.
 type AuditEvent struct {
 	ID             string    `json:"id"`
 	Time           time.Time `json:"time"`
-	Name           string    `json:"name"`    // AssumeRoleForPodIdentity and others
-	Outcome        string    `json:"outcome"` // granted or refused
+	Name           string    `json:"name"`           // AssumeRoleForPodIdentity and others
+	Door           string    `json:"door,omitempty"` // eventSource
+	Outcome        string    `json:"outcome"`        // granted, refused or admitted
 	Cluster        string    `json:"cluster,omitempty"`
 	Namespace      string    `json:"namespace,omitempty"`
 	ServiceAccount string    `json:"serviceAccount,omitempty"`
@@ -607,6 +601,7 @@ type Replica struct {
 	// Sequence is how far it is with the changes of associations; BehindBy is by
 	// how much that is less than the farthest replica's.
 	Sequence uint64 `json:"sequence"`
+	BehindBy uint64 `json:"behindBy"`
 
 	Chains ChainStats `json:"chains"`
 
@@ -622,7 +617,6 @@ type ChainStats struct {
 	Entries      int     `json:"entries"`
 	Queue        int     `json:"queue"`         // role assumptions that wait for their turn
 	RatePerSec   float64 `json:"ratePerSecond"` // tried at most, now
-	FullRate     bool    `json:"fullRate"`      // the rate is not reduced by throttling
 	Unfinished   uint64  `json:"unfinished"`
 	SecondsSince float64 `json:"secondsSince"` // since the start, for rates
 }

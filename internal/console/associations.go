@@ -62,6 +62,7 @@ func (c *Console) list(k *call) (any, error) {
 	out := AssociationPage{Items: make([]Association, len(found)), Total: total, Page: page, PageSize: size, Pages: (total + size - 1) / size}
 	for i, e := range found {
 		out.Items[i] = row(e.Record)
+		c.verify.look(e.Record)
 	}
 	return out, nil
 }

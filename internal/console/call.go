@@ -26,6 +26,7 @@ const maxBody = 128 << 10
 // call is one request, and who makes it.
 type call struct {
 	*http.Request
+	id     string // of the request
 	user   User
 	status int // of a good answer
 }
@@ -36,7 +37,7 @@ func (c *Console) route(answer func(*call) (any, error)) http.Handler {
 		id := uuid.NewString()
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("Cache-Control", "no-store")
-		out, status, err := c.answer(r, answer)
+		out, status, err := c.answer(r, id, answer)
 		if err != nil {
 			reply := replyTo(err)
 			reply.Error.RequestID = id
@@ -55,7 +56,7 @@ func (c *Console) route(answer func(*call) (any, error)) http.Handler {
 	})
 }
 
-func (c *Console) answer(r *http.Request, answer func(*call) (any, error)) (any, int, error) {
+func (c *Console) answer(r *http.Request, id string, answer func(*call) (any, error)) (any, int, error) {
 	changes := r.Method != http.MethodGet && r.Method != http.MethodHead
 	if changes && r.Header.Get(ChangeHeader) == "" {
 		return nil, 0, identity.Errorf(identity.InvalidRequest, "The header %s is missing: requests that change something carry it.", ChangeHeader)
@@ -69,7 +70,7 @@ func (c *Console) answer(r *http.Request, answer func(*call) (any, error)) (any,
 	if err != nil {
 		return nil, 0, err
 	}
-	k := &call{Request: r, user: user, status: http.StatusOK}
+	k := &call{Request: r, id: id, user: user, status: http.StatusOK}
 	out, err := answer(k)
 	return out, k.status, err
 }

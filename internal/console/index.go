@@ -67,14 +67,18 @@ func (x *Index) Put(r Record) {
 	e := newEntry(r)
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.putLocked(e)
+}
+
+func (x *Index) putLocked(e *entry) {
 	if x.byID == nil {
 		x.byID, x.bySubject = map[string]*entry{}, map[subject]*entry{}
 	}
-	x.dropLocked(r.ID)
-	if old := x.bySubject[subjectOf(r.Association)]; old != nil { // it was made anew, and its deletion comes late
+	x.dropLocked(e.ID)
+	if old := x.bySubject[subjectOf(e.Association)]; old != nil { // it was made anew, and its deletion comes late
 		x.dropLocked(old.ID)
 	}
-	x.byID[r.ID], x.bySubject[subjectOf(r.Association)] = e, e
+	x.byID[e.ID], x.bySubject[subjectOf(e.Association)] = e, e
 	for key, order := range x.orders {
 		at, _ := slices.BinarySearchFunc(order, e, sorts[key])
 		x.orders[key] = slices.Insert(order, at, e)
@@ -104,17 +108,18 @@ func (x *Index) dropLocked(id string) {
 	}
 }
 
-// Update changes what is known of an association, if it is there.
-func (x *Index) Update(id string, edit func(*Record)) {
-	x.mu.RLock()
+// Update changes what is known of an association, if it still has that version,
+// identity.Association.Version.
+func (x *Index) Update(id, version string, edit func(*Record)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	e := x.byID[id]
-	x.mu.RUnlock()
-	if e == nil {
+	if e == nil || e.Version() != version {
 		return
 	}
 	r := e.Record
 	edit(&r)
-	x.Put(r)
+	x.putLocked(newEntry(r))
 }
 
 // Get returns an association by its id.

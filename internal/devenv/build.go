@@ -23,6 +23,7 @@ import (
 	"github.com/podid/podid/internal/awssim"
 	"github.com/podid/podid/internal/chain"
 	"github.com/podid/podid/internal/changes"
+	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/eks"
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
@@ -45,6 +46,7 @@ type environment struct {
 	store   *sqlite.Store
 	feed    *changes.Feed
 	indexer indexer
+	page    *console.Console
 	chains  *chain.Cache
 	metrics *metrics.Set
 	node    atomic.Pointer[agent.Agent] // whose metrics are told; nil: not yet
@@ -124,7 +126,7 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	for name, i := range e.info.Issuers {
 		mux.Handle("/_podid/clusters/"+name+"/", http.StripPrefix("/_podid/clusters/"+name, i.Handler()))
 	}
-	page, err := e.console(ctx)
+	page, err := e.console(ctx, sink)
 	if err != nil {
 		return nil, err
 	}

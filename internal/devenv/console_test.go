@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podid/podid/internal/console"
+	"github.com/podid/podid/internal/explain"
 )
 
 // consoleCall asks the console's API, and returns the status.
@@ -54,5 +56,120 @@ func TestConsoleLists(t *testing.T) {
 	var e console.ErrorReply
 	if status := consoleCall(t, info, "GET", "/associations?colour=red", nil, &e); status != http.StatusBadRequest || e.Error.Code != "InvalidParameter" || e.Error.RequestID == "" {
 		t.Errorf("%d %+v", status, e)
+	}
+}
+
+// TestConsoleLifecycle: from the form to the deletion, with what is shown between.
+func TestConsoleLifecycle(t *testing.T) {
+	info, _ := running(t, Config{})
+	in := console.AssociationInput{Namespace: "shop", ServiceAccount: "web",
+		RoleARN: "arn:aws:iam::111122223333:role/eks-pod-identity-primary-role", TargetRoleARN: "arn:aws:iam::444455556666:role/eks-pod-identity-aws-resources"}
+	var p console.Preview
+	if status := consoleCall(t, info, "POST", "/preview", console.PreviewInput{Association: in}, &p); status != http.StatusOK || !p.Valid {
+		t.Fatalf("preview %d %+v", status, p)
+	}
+	// The default world's trust is for another service account.
+	if p.Explanation.Report == nil || p.Explanation.Report.Verdict != explain.Refused || len(p.Policies.Forms) != 2 {
+		t.Errorf("explanation %+v, policies %+v", p.Explanation, p.Policies)
+	}
+	if c := p.Explanation.Chain; len(c.Nodes) != 3 || len(c.Arrows) != 2 || c.Arrows[0].Verdict != explain.Allowed || c.Arrows[1].Verdict != explain.Refused ||
+		c.Arrows[1].ExternalID == "" || len(c.Arrows[0].Tags) != 6 || len(c.Arrows[1].InheritedTags) != 6 || len(c.Accounts) != 2 || c.Accounts[1].Name != "data account" {
+		t.Errorf("chain %+v", c)
+	}
+	var made console.Association
+	if status := consoleCall(t, info, "POST", "/associations", in, &made); status != http.StatusCreated || made.ID == "" {
+		t.Fatalf("create %d %+v", status, made)
+	}
+	var e console.ErrorReply
+	if status := consoleCall(t, info, "POST", "/associations", in, &e); status != http.StatusConflict || e.Error.Code != "Conflict" {
+		t.Errorf("create twice %d %+v", status, e)
+	}
+	var page console.AssociationPage
+	deadline := time.Now().Add(10 * time.Second)
+	for consoleCall(t, info, "GET", "/associations?namespace=shop", nil, &page); page.Items[0].State != console.Failing; {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody tried it: %+v", page.Items[0])
+		}
+		time.Sleep(20 * time.Millisecond)
+		consoleCall(t, info, "GET", "/associations?namespace=shop", nil, &page)
+	}
+	if ask(t, info, "example-cluster", "shop", "web") == "444455556666" {
+		t.Error("the role of another service account was given")
+	}
+	var activity console.ActivityPage
+	if status := consoleCall(t, info, "GET", "/activity?outcome=refused&namespace=shop", nil, &activity); status != http.StatusOK || len(activity.Items) < 1 {
+		t.Errorf("activity %d %+v", status, activity)
+	}
+	var counts console.Counts
+	if status := consoleCall(t, info, "GET", "/activity/counts?buckets=10&from=1m", nil, &counts); status != http.StatusOK || counts.Refused != 1 || len(counts.Buckets) != 10 {
+		t.Errorf("counts %d %+v", status, counts)
+	}
+	// Mended: the one role alone, which trusts the service for everybody.
+	in.TargetRoleARN, in.Version, in.Tags = "", made.Version, map[string]string{"team": "shop"}
+	var updated console.Association
+	if status := consoleCall(t, info, "PUT", "/associations/"+made.ID, in, &updated); status != http.StatusOK || updated.Tags["team"] != "shop" || updated.TargetRoleARN != "" {
+		t.Fatalf("update %d %+v", status, updated)
+	}
+	if status := consoleCall(t, info, "PUT", "/associations/"+made.ID, in, &e); status != http.StatusConflict {
+		t.Errorf("an update of an older version: %d %+v", status, e)
+	}
+	if got := ask(t, info, "example-cluster", "shop", "web"); got != "111122223333" {
+		t.Errorf("the pod got %s", got)
+	}
+	var explained console.Explanation
+	if status := consoleCall(t, info, "GET", "/associations/"+made.ID+"/explanation", nil, &explained); status != http.StatusOK || explained.Report.Verdict != explain.Allowed {
+		t.Errorf("explanation %d %+v", status, explained)
+	}
+	var deletion console.Deletion
+	if status := consoleCall(t, info, "GET", "/associations/"+made.ID+"/deletion", nil, &deletion); status != http.StatusOK || deletion.Pods.Total != 1 || deletion.CredentialsUntil == nil {
+		t.Errorf("deletion %d %+v", status, deletion)
+	}
+	if status := consoleCall(t, info, "DELETE", "/associations/"+made.ID+"?version="+updated.Version, nil, nil); status != http.StatusOK {
+		t.Errorf("delete %d", status)
+	}
+	consoleCall(t, info, "GET", "/associations?namespace=shop", nil, &page)
+	if page.Total != 0 {
+		t.Errorf("it is still there: %+v", page)
+	}
+	var names []string
+	consoleCall(t, info, "GET", "/activity?source=console.podid.dev", nil, &activity)
+	for _, e := range activity.Items {
+		names = append(names, e.Outcome+" "+e.Name)
+	}
+	want := "admitted DeletePodIdentityAssociation,admitted UpdatePodIdentityAssociation,refused CreatePodIdentityAssociation,admitted CreatePodIdentityAssociation"
+	if got := strings.Join(names, ","); got != want {
+		t.Errorf("audited %s, want %s", got, want)
+	}
+}
+
+// TestConsoleRest: every other route has something to say.
+func TestConsoleRest(t *testing.T) {
+	info, _ := running(t, Config{ConsoleReadOnly: true})
+	var page console.AssociationPage
+	consoleCall(t, info, "GET", "/associations", nil, &page)
+	id := page.Items[0].ID
+	for path, want := range map[string]string{
+		"/facets?field=account":                    `"value":"444455556666","count":1`,
+		"/associations/" + id:                      `"namespace":"default"`,
+		"/associations/" + id + "/policies":        `"form":"external-id"`,
+		"/associations/" + id + "/pods":            `"known":false`,
+		"/associations/" + id + "/events":          `"known":false`,
+		"/namespaces":                              `"default"`,
+		"/serviceaccounts?namespace=default":       `"associationId":"` + id,
+		"/roles?q=aws-resources":                   `"targetRoleOf":1`,
+		"/map?role=" + page.Items[0].TargetRoleARN: `"by":"serviceAccount,role"`,
+		"/health":  `"verdict":"ok"`,
+		"/session": `"readOnly":true`,
+	} {
+		var text json.RawMessage
+		if status := consoleCall(t, info, "GET", path, nil, &text); status != http.StatusOK || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	var e console.ErrorReply
+	for method, path := range map[string]string{"POST": "/associations", "PUT": "/associations/" + id, "DELETE": "/associations/" + id} {
+		if status := consoleCall(t, info, method, path, console.AssociationInput{}, &e); status != http.StatusForbidden || e.Error.Code != "ReadOnly" {
+			t.Errorf("%s %s: %d %+v", method, path, status, e)
+		}
 	}
 }

@@ -146,6 +146,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	group.Go(func() error { return server.Run(ctx, listener) })
 	group.Go(func() error { return e.chains.Run(ctx) })
 	group.Go(func() error { return e.feed.Run(ctx) })
+	group.Go(func() error { return e.page.Run(ctx) })
 	group.Go(func() error { return agent.Run(ctx) })
 	group.Go(func() error { return e.start(ctx) })
 	return group.Wait()
