@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/sigv4"
@@ -65,7 +66,10 @@ const maxDepth = 32
 // object or too large. An error of the body's reader that is a *sigv4.Error is
 // returned as it is.
 func DecodeJSON(r *http.Request, dst any) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	var text bytes.Buffer
+	text.Grow(int(max(0, min(r.ContentLength, maxBody))) + bytes.MinRead)
+	_, err := text.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	body := text.Bytes()
 	if err != nil {
 		if e, ok := errors.AsType[*sigv4.Error](err); ok {
 			return e
@@ -78,10 +82,14 @@ func DecodeJSON(r *http.Request, dst any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	if tooDeep(body) || !json.Valid(body) {
-		return identity.Errorf(identity.InvalidRequest, "The request body is not valid JSON.")
+	if tooDeep(body) {
+		return notJSON()
 	}
 	return decodeObject(body, reflect.ValueOf(dst).Elem(), "")
+}
+
+func notJSON() *identity.Error {
+	return identity.Errorf(identity.InvalidRequest, "The request body is not valid JSON.")
 }
 
 // tooDeep counts brackets outside strings. It runs before any recursive parser.
@@ -105,11 +113,14 @@ func tooDeep(body []byte) bool {
 	return false
 }
 
-// decodeObject fills the struct dst from body, which is valid JSON. path names
-// the object, "" the outermost.
+// decodeObject fills the struct dst from body. path names the object, "" the
+// outermost, the only one that may not be valid JSON.
 func decodeObject(body []byte, dst reflect.Value, path string) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+		if _, broken := errors.AsType[*json.SyntaxError](err); broken {
+			return notJSON()
+		}
 		if path == "" {
 			return identity.Errorf(identity.InvalidRequest, "The request body is not a JSON object.")
 		}
@@ -142,10 +153,23 @@ func decodeMember(raw json.RawMessage, field reflect.Value, path string) error {
 	if field.Kind() == reflect.Struct {
 		return decodeObject(raw, field, path+".")
 	}
+	if text, ok := plain(raw); ok && field.Kind() == reflect.String {
+		field.SetString(text)
+		return nil
+	}
 	if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
 		return wrongType(path, field.Type())
 	}
 	return nil
+}
+
+// plain returns the string that raw is, if it is one in which nothing is
+// escaped: tokens are long, and reading each a second time costs.
+func plain(raw json.RawMessage) (string, bool) {
+	if raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 || !utf8.Valid(raw) {
+		return "", false
+	}
+	return string(raw[1 : len(raw)-1]), true
 }
 
 func wrongType(path string, t reflect.Type) error {

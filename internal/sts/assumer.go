@@ -83,6 +83,7 @@ func New(c Config) (*Assumer, error) {
 		c.Timeout = 2 * time.Second
 	}
 	c.AWS.Credentials = aws.NewCredentialsCache(c.AWS.Credentials)
+	c.AWS.HTTPClient = httpClient(c.AWS.HTTPClient)
 	client := sts.NewFromConfig(c.AWS, func(o *sts.Options) {
 		o.Retryer = retryer()
 		if c.Once {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"time"
 
@@ -31,14 +30,34 @@ const skew = 30 * time.Second
 // "none" and the HMACs must never be among them (RFC 8725 sections 3.1, 3.2).
 var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.ES384, jose.ES512}
 
-// objectName is what names of namespaces, service accounts, pods and nodes have
-// in common: a DNS subdomain (RFC 1123)
+// isObjectName tells whether s has the form that names of namespaces, service
+// accounts, pods and nodes have in common: a DNS subdomain (RFC 1123)
 // (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/).
 // It has no colon, so that sub can be taken apart in one way only.
-var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.\-]{0,251}[a-z0-9])?$`)
+func isObjectName(s string) bool {
+	if s == "" || len(s) > 253 || !isLowerAlphanumeric(s[0]) || !isLowerAlphanumeric(s[len(s)-1]) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; !isLowerAlphanumeric(c) && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
 
-// objectUID is an object's uid: a UUID, or the hash that names a static pod.
-var objectUID = regexp.MustCompile(`^[A-Za-z0-9\-]{1,64}$`)
+// isObjectUID tells whether s has the form of an object's uid: a UUID, or the
+// hash that names a static pod.
+func isObjectUID(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLowerAlphanumeric(c) && (c < 'A' || c > 'Z') && c != '-' {
+			return false
+		}
+	}
+	return 0 < len(s) && len(s) <= 64
+}
+
+func isLowerAlphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
 // Issuer says whose tokens a cluster accepts.
 type Issuer struct {
@@ -186,16 +205,16 @@ func (c cluster) current(claims *claims, now time.Time) error {
 func (c *claims) subject() (identity.Subject, error) {
 	k := c.Kubernetes
 	for _, name := range []string{k.Namespace, k.ServiceAccount.Name, k.Pod.Name} {
-		if !objectName.MatchString(name) {
+		if !isObjectName(name) {
 			return identity.Subject{}, invalid("it is not bound to a pod")
 		}
 	}
 	for _, uid := range []string{k.ServiceAccount.UID, k.Pod.UID} {
-		if !objectUID.MatchString(uid) {
+		if !isObjectUID(uid) {
 			return identity.Subject{}, invalid("it lacks the uid of its pod or service account")
 		}
 	}
-	if k.Node != (reference{}) && (!objectName.MatchString(k.Node.Name) || k.Node.UID != "" && !objectUID.MatchString(k.Node.UID)) {
+	if k.Node != (reference{}) && (!isObjectName(k.Node.Name) || k.Node.UID != "" && !isObjectUID(k.Node.UID)) {
 		return identity.Subject{}, invalid("it names its node wrongly")
 	}
 	if c.Subject != "system:serviceaccount:"+k.Namespace+":"+k.ServiceAccount.Name {

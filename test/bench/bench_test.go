@@ -88,3 +88,33 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkIssue is the server's path from memory without the network: what
+// podid's own rooms take of each issue.
+func BenchmarkIssue(b *testing.B) {
+	c, err := newCluster()
+	if err != nil {
+		b.Fatal(err)
+	}
+	sts := standIn(0)
+	defer sts.Close()
+	handler, err := issuingHandler(c.issuer.JWKS(), sts.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	token, err := c.pod()
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := `{"token":"` + token + `"}`
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest("POST", "/clusters/example-cluster/assume-role-for-pod-identity", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+c.agent)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code, w.Body)
+		}
+	}
+}

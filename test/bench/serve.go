@@ -51,48 +51,57 @@ func serveIssuing(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	pods, err := token.New(token.Config{Clusters: map[string]token.Issuer{home.Name: {URL: issuerURL, JWKS: keys}}})
+	handler, err := issuingHandler(keys, args[0])
 	if err != nil {
 		return err
+	}
+	certificate, err := selfSigned()
+	if err != nil {
+		return err
+	}
+	return serve(ctx, &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}})
+}
+
+// issuingHandler is the handler that serveIssuing serves.
+func issuingHandler(keys []byte, stsURL string) (http.Handler, error) {
+	pods, err := token.New(token.Config{Clusters: map[string]token.Issuer{home.Name: {URL: issuerURL, JWKS: keys}}})
+	if err != nil {
+		return nil, err
 	}
 	agents, err := token.New(token.Config{Clusters: map[string]token.Issuer{home.Name: {URL: issuerURL, JWKS: keys, Audience: agentAudience}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	roles, err := sts.New(sts.Config{AWS: aws.Config{
-		Region: home.Region, BaseEndpoint: aws.String(args[0]), Credentials: credentials.NewStaticCredentialsProvider("AKIAPODID", "example", ""),
+		Region: home.Region, BaseEndpoint: aws.String(stsURL), Credentials: credentials.NewStaticCredentialsProvider("AKIAPODID", "example", ""),
 	}, Once: true, Timeout: 10 * time.Second})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	chains, err := chain.New(chain.Config{Roles: roles, Rate: 1e6})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	log, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	issuing, err := issue.New(issue.Config{Verifier: pods, Associations: one{}, Chains: chains, Audit: audit.NewWriter(log)})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	handler, err := eksauth.New(eksauth.Config{
 		Issue: issuing.Issue, Cluster: func(name string) (identity.Cluster, bool) { return home, name == home.Name }, Caller: callers{agents, new(sync.Map)}.of,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /prewarm", prewarming{pods, chains})
 	mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r.WithContext(awswire.WithRequestID(r.Context())))
 	}))
-	certificate, err := selfSigned()
-	if err != nil {
-		return err
-	}
-	return serve(ctx, &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}})
+	return mux, nil
 }
 
 // one association is all there is.
