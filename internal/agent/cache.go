@@ -27,6 +27,9 @@ const (
 	patience = 500 * time.Millisecond
 	// sweepEvery is how often the cache is looked through for what is due.
 	sweepEvery = 5 * time.Second
+	// The cache is looked through in slices of so many, with pauses between them.
+	sweepSlice = 256
+	sweepPause = time.Millisecond
 )
 
 // cache answers from memory what it can, and fetches the rest once for all who
@@ -233,23 +236,35 @@ func (c *cache) keepFresh(ctx context.Context) {
 
 // sweep renews only what has been handed out since it was fetched: a pod that
 // is gone costs one renewal more, and not one for as long as its token lasts.
+// It lets pods in between, so that they wait for no more than a slice of it.
 func (c *cache) sweep(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	looked := 0
+	next := func() {
+		if looked++; looked%sweepSlice == 0 {
+			c.mu.Unlock()
+			time.Sleep(sweepPause)
+			c.mu.Lock()
+		}
+	}
 	for key, a := range c.accepted.all() {
 		if a.pod.answer == nil || !now.Before(a.pod.answer.expires) || a.check(now) != nil {
 			c.accepted.remove(key)
 		}
+		next()
 	}
 	for _, p := range c.pods {
-		if p.answer.handedOut && !now.Before(p.answer.renewAt) && p.claims.check(now) == nil {
+		if p.answer != nil && p.answer.handedOut && !now.Before(p.answer.renewAt) && p.claims.check(now) == nil {
 			c.renewLocked(p, now)
 		}
+		next()
 	}
 	for key, r := range c.refusals.all() {
 		if !now.Before(r.until) {
 			c.refusals.remove(key)
 		}
+		next()
 	}
 }
 

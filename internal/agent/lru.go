@@ -52,7 +52,8 @@ func (l *lru[V]) remove(key tokenHash) {
 	}
 }
 
-// all yields every entry; the one at hand may be removed.
+// all yields every entry. Entries may be removed and added meanwhile; those
+// added may be left out.
 func (l *lru[V]) all() iter.Seq2[tokenHash, V] {
 	return func(yield func(tokenHash, V) bool) {
 		for key, e := range l.entries {
