@@ -24,8 +24,8 @@ type curve struct {
 
 // The places of a plot, in pixels.
 const (
-	plotWidth, plotHeight = 760, 400
-	left, right           = 80, 200
+	plotWidth, plotHeight = 860, 400
+	left, right           = 80, 280
 	top, bottom           = 50, 55
 )
 
