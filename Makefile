@@ -5,6 +5,7 @@
 # make kubernetes  the programs of Kubernetes that tests start: minutes the first time, then nothing
 # make soak   the faults of docs/reliability.md, over and over
 # make bench  the agent, the server and the judge measured (docs/benchmarks.md), STOCK_AGENT=path beside ours
+# make console the console's page, built from console/ into internal/console/assets; make console-check that it is
 # make cost   the Go benchmarks: time and allocations of the hot paths
 # make site   the documentation as a site, in site/dist; a dead link fails
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
@@ -15,9 +16,9 @@ FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images site bench-changes
+.PHONY: console console-check browser soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images site bench-changes
 
-test: lint generated vuln clients kubernetes unit
+test: lint generated vuln clients kubernetes console-check browser unit
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt these files:"; echo "$$unformatted"; exit 1; fi
@@ -52,6 +53,23 @@ vuln:
 clients:
 	@if command -v npm >/dev/null; then cd test/interop/javascript && npm ci --no-audit --no-fund --loglevel=error; \
 	else echo "** npm is not on this machine: the JavaScript SDK is not tried **"; fi
+
+# The page is committed as it is built, so that Go alone builds podid.
+console:
+	cd console && npm ci --no-audit --no-fund --loglevel=error && npm run -s check && npm run -s build -- --logLevel error
+
+console-check:
+	@if ! command -v npm >/dev/null; then \
+	  case ",$$PODID_REQUIRE_CLIENTS," in *,browser,*) echo "npm is required here, and missing"; exit 1;; esac; \
+	  echo "** npm is not on this machine: the console is NOT built anew in this run **"; exit 0; fi; \
+	dir=$$(mktemp -d) && trap 'rm -rf $$dir' EXIT && cd console && npm ci --no-audit --no-fund --loglevel=error && npm run -s check && \
+	npm run -s build -- --logLevel error --outDir $$dir/assets && \
+	{ diff -r $$dir/assets ../internal/console/assets >/dev/null || { diff -rq $$dir/assets ../internal/console/assets; echo "run make console, and commit what it changes"; exit 1; }; }
+
+# A browser for test/console, from Debian.
+browser:
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
 
 # Before the tests, so that compiling does not count against their time.
 kubernetes:
