@@ -9,8 +9,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/podid/podid/api/v1alpha1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podid/podid/test/kubernetes/cluster"
@@ -52,6 +56,46 @@ func BenchmarkPods(b *testing.B) {
 				b.ReportMetric(quantile(took, .5), "ms/webhook-p50")
 				b.ReportMetric(quantile(took, .99), "ms/webhook-p99")
 			}
+		})
+	}
+}
+
+// BenchmarkLiveRead is what a live read takes by itself, at the rate of
+// BenchmarkPods: the least that the API server takes to say that there is no
+// association, on this machine.
+func BenchmarkLiveRead(b *testing.B) {
+	w := start(b, cluster.Options{})
+	w.Namespace(b, "many")
+	w.fill(b, "many", 4900)
+	single := rest.CopyConfig(w.Config)
+	single.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	for name, c := range map[string]client.Client{"HTTP2": w.client, "HTTP1": newClient(b, single)} {
+		b.Run(name, func(b *testing.B) {
+			var mu sync.Mutex
+			var took []time.Duration
+			var waiting errgroup.Group
+			tick := time.NewTicker(time.Second / 50)
+			defer tick.Stop()
+			for b.Loop() {
+				<-tick.C
+				waiting.Go(func() error {
+					began := time.Now()
+					err := c.Get(b.Context(), client.ObjectKey{Namespace: "many", Name: "none"}, &v1alpha1.PodIdentityAssociation{})
+					if apierrors.IsNotFound(err) {
+						err = nil
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					took = append(took, time.Since(began))
+					return err
+				})
+			}
+			if err := waiting.Wait(); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(quantile(took, .5), "ms/p50")
+			b.ReportMetric(quantile(took, .99), "ms/p99")
+			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
