@@ -5,6 +5,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,8 @@ import (
 
 // Options say what differs from an ordinary cluster. The zero value is one.
 type Options struct {
-	// Release is the version. Empty: Newest.
+	// Release is the version. Empty: what PODID_KUBERNETES says, by which all
+	// tests can be run on the Older one; and else Newest.
 	Release Release
 	// Controllers starts the controller manager and the scheduler too.
 	Controllers bool
@@ -74,7 +76,7 @@ func Start(t testing.TB, o Options) *Cluster {
 // Stop, in TestMain.
 func New(o Options) (*Cluster, error) {
 	if o.Release == "" {
-		o.Release = Newest
+		o.Release = cmp.Or(Release(os.Getenv("PODID_KUBERNETES")), Newest)
 	}
 	if o.Address == "" {
 		o.Address = "127.0.0.1"
