@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"internal/changes":            {"internal/identity"},
 	"internal/eksauth":            {"internal/identity", "internal/issue", "internal/awswire", "internal/changes"},
 	"internal/explain":            {"internal/identity", "internal/policy", "internal/issue", "internal/eksauth", "internal/shell"},
+	"internal/console/kube":       {"api/v1alpha1", "internal/association", "internal/association/kube", "internal/console", "internal/identity"},
 	"internal/console": {"internal/identity", "internal/association", "internal/audit", "internal/chain", "internal/explain", "internal/issue",
 		"internal/rolepolicy"},
 	"internal/metrics":    {"internal/identity", "internal/audit", "internal/issue", "internal/chain", "internal/changes", "internal/httpd"},

@@ -319,6 +319,10 @@ type ChainArrow struct {
 	SessionName     string `json:"sessionName,omitempty"` // its end is random each time
 	DurationSeconds int    `json:"durationSeconds,omitempty"`
 	SessionPolicy   bool   `json:"sessionPolicy,omitempty"`
+	// Tried is what came of it when podid itself last tried: allowed or refused, and
+	// TriedText what AWS said. It counts where Verdict is unknown.
+	Tried     explain.Verdict `json:"tried,omitempty"`
+	TriedText string          `json:"triedText,omitempty"`
 }
 
 // Tag is a session tag.
@@ -353,6 +357,8 @@ type Pods struct {
 	// Known: false where there is nothing that knows pods; Items are then those
 	// that asked for credentials lately.
 	Known bool `json:"known"`
+	// Reason says why nothing can be told; empty: it can.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Pod is one pod.

@@ -36,6 +36,9 @@ func (c *Console) podsOf(k *call, r Record, limit int) (Pods, error) {
 		}
 	} else {
 		found, err := c.config.Surroundings.Pods(k.Context(), k.user, r)
+		if identity.KindOf(err) == identity.AccessDenied && err != nil {
+			return Pods{Items: []Pod{}, Reason: identity.SafeMessage(err)}, nil
+		}
 		if err != nil {
 			return out, err
 		}
@@ -56,8 +59,9 @@ func (c *Console) podsOf(k *call, r Record, limit int) (Pods, error) {
 // of, by their uids.
 func (c *Console) asking(k *call, r Record) map[string]Pod {
 	out := map[string]Pod{}
-	if c.config.Local == nil {
-		return out
+	scope, err := k.user.Activity(k.Context())
+	if err != nil || !scope.sees(r.Namespace) || c.config.Local == nil {
+		return out // it is for who may see activity
 	}
 	page, err := c.config.Local.Events(audit.Query{Limit: audit.MaxPage, Filter: audit.Filter{
 		EventName: audit.AssumeRoleForPodIdentity, Namespace: r.Namespace, ServiceAccount: r.ServiceAccount,
@@ -90,23 +94,24 @@ func (c *Console) deletion(k *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Deletion{Pods: pods, Consequences: consequences(r, pods), CredentialsUntil: c.until(r)}, nil
+	return Deletion{Pods: pods, Consequences: consequences(r, pods), CredentialsUntil: c.until(k, r)}, nil
 }
 
 // consequences say in sentences what deleting an association does.
 func consequences(r Record, pods Pods) []string {
 	var out []string
-	who := "pods that asked for credentials lately"
-	if pods.Known {
-		who = "running pods"
-	}
-	switch pods.Total {
-	case 0:
-		out = append(out, fmt.Sprintf("No %s use it.", who))
-	case 1:
-		out = append(out, fmt.Sprintf("%s uses it now (%s), and gets no new credentials: its next request to AWS after those it holds is refused.", strings.TrimSuffix("One of the "+who, " "), pods.Items[0].Name))
+	const then = "Once the credentials that they hold have ended, their requests to AWS are refused."
+	switch {
+	case pods.Reason != "":
+		out = append(out, "Which pods use it is not known: "+pods.Reason+" "+then)
+	case pods.Total == 0 && pods.Known:
+		out = append(out, "No pod runs as its service account now.")
+	case pods.Known:
+		out = append(out, fmt.Sprintf("Pods that run as its service account now: %d. %s", pods.Total, then))
+	case pods.Total == 0:
+		out = append(out, "No pod has asked for its credentials lately.")
 	default:
-		out = append(out, fmt.Sprintf("%d %s use it now, and get no new credentials: their requests to AWS are refused once those they hold have ended.", pods.Total, who))
+		out = append(out, fmt.Sprintf("Pods that have asked for its credentials lately: %d. %s", pods.Total, then))
 	}
 	out = append(out,
 		fmt.Sprintf("podid drops what it holds for service account %s/%s within seconds, on every node.", r.Namespace, r.ServiceAccount),
@@ -124,9 +129,10 @@ func consequences(r Record, pods Pods) []string {
 }
 
 // until is when the last credentials end that this replica knows were given.
-func (c *Console) until(r Record) *time.Time {
-	if c.config.Local == nil {
-		return nil
+func (c *Console) until(k *call, r Record) *time.Time {
+	scope, err := k.user.Activity(k.Context())
+	if err != nil || !scope.sees(r.Namespace) || c.config.Local == nil {
+		return nil // it is for who may see activity
 	}
 	page, err := c.config.Local.Events(audit.Query{Limit: audit.MaxPage, Filter: audit.Filter{EventName: audit.AssumeRoleForPodIdentity, Outcome: audit.Granted},
 		Also: func(e *audit.Event) bool { return e.Association != nil && e.Association.ID == r.ID }})

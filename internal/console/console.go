@@ -44,7 +44,8 @@ type Config struct {
 	// Rules judge associations before they are saved.
 	Rules association.Rules
 	// Verify tries the chain of an association. Nil: whoever keeps the index knows.
-	Verify func(ctx context.Context, a identity.Association) error
+	// It returns the hop that failed.
+	Verify func(ctx context.Context, a identity.Association) (hop int, err error)
 	// Surroundings are what a cluster has besides associations.
 	Surroundings Surroundings
 	// Audit keeps an event of each change. Zero: of none.

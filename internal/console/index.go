@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ type Record struct {
 	identity.Association
 	State       State
 	StateReason string
+	FailedHop   int // of Failing: 1 or 2, if it is known
 	LastIssued  time.Time
 	ManagedBy   string
 	Conditions  []Condition
@@ -29,6 +31,8 @@ type Index struct {
 	byID      map[string]*entry
 	bySubject map[subject]*entry
 	orders    map[string][]*entry // by sort key; made when first asked for
+	// namespaces are those that have associations, with how many.
+	namespaces map[string]int
 }
 
 type subject struct{ cluster, namespace, serviceAccount string }
@@ -72,13 +76,14 @@ func (x *Index) Put(r Record) {
 
 func (x *Index) putLocked(e *entry) {
 	if x.byID == nil {
-		x.byID, x.bySubject = map[string]*entry{}, map[subject]*entry{}
+		x.byID, x.bySubject, x.namespaces = map[string]*entry{}, map[subject]*entry{}, map[string]int{}
 	}
 	x.dropLocked(e.ID)
 	if old := x.bySubject[subjectOf(e.Association)]; old != nil { // it was made anew, and its deletion comes late
 		x.dropLocked(old.ID)
 	}
 	x.byID[e.ID], x.bySubject[subjectOf(e.Association)] = e, e
+	x.namespaces[e.Namespace]++
 	for key, order := range x.orders {
 		at, _ := slices.BinarySearchFunc(order, e, sorts[key])
 		x.orders[key] = slices.Insert(order, at, e)
@@ -98,6 +103,9 @@ func (x *Index) dropLocked(id string) {
 		return
 	}
 	delete(x.byID, id)
+	if x.namespaces[e.Namespace]--; x.namespaces[e.Namespace] == 0 {
+		delete(x.namespaces, e.Namespace)
+	}
 	if x.bySubject[subjectOf(e.Association)] == e {
 		delete(x.bySubject, subjectOf(e.Association))
 	}
@@ -142,6 +150,13 @@ func (x *Index) Of(cluster, namespace, serviceAccount string) (Record, bool) {
 		return Record{}, false
 	}
 	return e.Record, true
+}
+
+// Namespaces returns the namespaces that have associations.
+func (x *Index) Namespaces() []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Sorted(maps.Keys(x.namespaces))
 }
 
 // Len returns how many associations there are.

@@ -66,5 +66,14 @@ func (c *Console) Local() http.Handler {
 	} {
 		mux.Handle(fmt.Sprintf("GET %s%s", LocalPrefix, path), c.route(answer))
 	}
+	mux.Handle("GET "+LocalPrefix+"/name", c.route(c.name))
 	return secured(mux)
+}
+
+// name tells which replica this is: nothing that a user of the console is not told.
+func (c *Console) name(*call) (any, error) {
+	if c.config.Local == nil {
+		return "", nil
+	}
+	return c.config.Local.Name(), nil
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/podid/podid/internal/explain"
@@ -105,7 +106,9 @@ func (c *Console) explanation(k *call) (any, error) {
 	}
 	question.Association = &r.Association
 	c.verify.look(r)
-	return c.explained(k.Context(), r.Association, question), nil
+	out := c.explained(k.Context(), r.Association, question)
+	out.Chain.tried(r)
+	return out, nil
 }
 
 func (c *Console) explained(ctx context.Context, a identity.Association, q explain.Question) *Explanation {
@@ -181,6 +184,21 @@ func chainOf(a identity.Association, report *explain.Report, names map[string]st
 		arrow(explain.StepAction, "the action", identity.Hop{}, nil)
 	}
 	return out
+}
+
+// tried marks the arrows with what came of them when podid last tried.
+func (c *Chain) tried(r Record) {
+	for i := range c.Arrows {
+		arrow := &c.Arrows[i]
+		hop := slices.Index([]string{explain.StepHop1, explain.StepHop2}, arrow.Step) + 1
+		switch {
+		case hop == 0:
+		case r.State == Working, r.State == Failing && hop < r.FailedHop:
+			arrow.Tried = explain.Allowed
+		case r.State == Failing && hop == r.FailedHop:
+			arrow.Tried, arrow.TriedText = explain.Refused, r.StateReason
+		}
+	}
 }
 
 func tags(all []identity.Tag) []Tag {

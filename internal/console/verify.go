@@ -80,7 +80,10 @@ func (v *verifier) try(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	state, reason := Working, ""
-	if err := v.config.Verify(ctx, r.Association); err != nil {
+	hop, err := v.config.Verify(ctx, r.Association)
+	if err == nil {
+		hop = 0
+	} else {
 		switch identity.KindOf(err) {
 		case identity.AccessDenied, identity.InvalidParameter, identity.InvalidRequest, identity.NotFound:
 			state, reason = Failing, identity.SafeMessage(err)
@@ -88,5 +91,5 @@ func (v *verifier) try(ctx context.Context, id string) {
 			return
 		}
 	}
-	v.config.Index.Update(id, r.Version(), func(r *Record) { r.State, r.StateReason = state, reason })
+	v.config.Index.Update(id, r.Version(), func(r *Record) { r.State, r.StateReason, r.FailedHop = state, reason, hop })
 }

@@ -95,11 +95,11 @@ func (e *environment) console(ctx context.Context, sink audit.Sink) (http.Handle
 }
 
 // verify tries the chain of an association as a pod that does not exist.
-func (e *environment) verify(ctx context.Context, a identity.Association) error {
-	_, err := e.chains.Try(ctx, a, identity.Subject{
+func (e *environment) verify(ctx context.Context, a identity.Association) (hop int, err error) {
+	steps, err := e.chains.Try(ctx, a, identity.Subject{
 		Namespace: a.Namespace, ServiceAccount: a.ServiceAccount, PodName: a.ServiceAccount + "-0", PodUID: uuid.NewString(),
 	})
-	return err
+	return len(steps), err
 }
 
 // surroundings are what the world has.

@@ -9,6 +9,7 @@ import (
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/chain"
 	"github.com/podid/podid/internal/changes"
+	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/controller"
 	"github.com/podid/podid/internal/eks"
 	"github.com/podid/podid/internal/eksauth"
@@ -33,7 +34,9 @@ type server struct {
 	certificate *keeper
 	issued      *controller.Issued
 	metrics     *metrics.Set
-	recent      *audit.Ring // the latest events that Config.Audit has kept
+	index       console.Index    // of associations, for the console
+	page        *console.Console // nil: it is not served
+	recent      *audit.Ring      // the latest events that Config.Audit has kept
 	health      *health
 	apis        http.Handler // of AWS's two APIs
 	webhooks    http.Handler
@@ -73,6 +76,15 @@ func build(ctx context.Context, c Config) (*server, error) {
 		return nil, err
 	}
 	s.health = &health{lacks: s.lacks}
+	if err := s.consolePage(); err != nil {
+		return nil, err
+	}
+	if s.page != nil { // on the replicas' own door: they ask each other
+		apis := http.NewServeMux()
+		apis.Handle("/", s.apis)
+		apis.Handle(console.LocalPrefix+"/", s.door(metrics.Console, s.page.Local()))
+		s.apis = apis
+	}
 	return s, nil
 }
 

@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podid/podid/internal/httpd"
+	"github.com/podid/podid/internal/metrics"
 )
 
 // doors are the listeners.
-type doors struct{ api, webhook, probe, metrics net.Listener }
+type doors struct{ api, webhook, probe, metrics, console net.Listener } // console: nil, if it is not served
 
 func openDoors(c Config) (d *doors, err error) {
 	d = &doors{}
@@ -23,8 +24,11 @@ func openDoors(c Config) (d *doors, err error) {
 		what, at string
 	}{
 		{&d.api, "the APIs", c.APIAddress}, {&d.webhook, "the webhooks", c.WebhookAddress},
-		{&d.probe, "the probes", c.ProbeAddress}, {&d.metrics, "the metrics", c.MetricsAddress},
+		{&d.probe, "the probes", c.ProbeAddress}, {&d.metrics, "the metrics", c.MetricsAddress}, {&d.console, "the console", c.Console.Address},
 	} {
+		if l.at == "" { // the others have defaults
+			continue
+		}
 		if *l.listener, err = net.Listen("tcp", l.at); err != nil {
 			d.close()
 			return nil, fmt.Errorf("listening for %s: %w", l.what, err)
@@ -35,7 +39,7 @@ func openDoors(c Config) (d *doors, err error) {
 
 // close closes what is open; what a server closed already does not matter.
 func (d *doors) close() {
-	for _, l := range []net.Listener{d.api, d.webhook, d.probe, d.metrics} {
+	for _, l := range []net.Listener{d.api, d.webhook, d.probe, d.metrics, d.console} {
 		if l != nil {
 			l.Close()
 		}
@@ -50,13 +54,18 @@ const maxConnections = 20_000
 func (s *server) serve(ctx context.Context, group *errgroup.Group, d *doors) error {
 	secured := &tls.Config{GetCertificate: s.certificate.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	var failures []error
-	for _, door := range []struct {
+	type door struct {
 		listener net.Listener
 		tls      *tls.Config
 		handler  http.Handler
-	}{
+	}
+	all := []door{
 		{d.api, secured, s.apis}, {d.webhook, secured, s.webhooks}, {d.probe, nil, s.health.probes()}, {d.metrics, nil, s.scraped()},
-	} {
+	}
+	if d.console != nil {
+		all = append(all, door{d.console, secured, s.door(metrics.Console, s.consoleDoor())})
+	}
+	for _, door := range all {
 		server, err := httpd.New(httpd.Config{Handler: door.handler, TLS: door.tls, MaxConnections: maxConnections, Logger: s.config.Logger})
 		if err != nil {
 			failures = append(failures, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/podid/podid/api/v1alpha1"
 	"github.com/podid/podid/internal/association/kube"
 	"github.com/podid/podid/internal/changes"
+	consolekube "github.com/podid/podid/internal/console/kube"
 )
 
 // newFeed makes the feed of changes. What the chain room remembers of an
@@ -46,6 +47,9 @@ func (s *server) seen(before, now any) {
 		s.deleted(o) // it is given out no longer, whatever finalizers wait for
 		return
 	}
+	if s.page != nil {
+		s.index.Put(consolekube.RecordOf(s.config.Cluster, o))
+	}
 	change := changes.Of(kube.Association(s.config.Cluster, o))
 	change.Sequence = resourceVersion(o)
 	if old, ok := before.(*v1alpha1.PodIdentityAssociation); ok && old.UID == o.UID && kube.Association(s.config.Cluster, old).Version() == change.Version {
@@ -66,6 +70,7 @@ func (s *server) deleted(gone any) {
 	if !ok {
 		return
 	}
+	s.index.Remove(kube.ID(o.UID))
 	change := changes.Deleted(kube.Association(s.config.Cluster, o))
 	change.Sequence = resourceVersion(o)
 	if missed {

@@ -15,9 +15,13 @@ import (
 
 // measure makes the metrics. The rooms they ask are made after them.
 func (s *server) measure() *metrics.Set {
+	doors := []string{metrics.EKS, metrics.EKSAuth, metrics.Changes, metrics.Pods, metrics.Validate}
+	if s.config.Console.Address != "" {
+		doors = append(doors, metrics.Console)
+	}
 	return metrics.New(metrics.Config{
 		Version:         s.config.Version,
-		Doors:           []string{metrics.EKS, metrics.EKSAuth, metrics.Changes, metrics.Pods, metrics.Validate},
+		Doors:           doors,
 		Chains:          func() chain.Stats { return s.chains.Stats() },
 		Feed:            func() changes.Stats { return s.feed.Stats() },
 		Sequence:        func() uint64 { return s.store.Sequence() },

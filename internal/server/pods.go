@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"slices"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,34 +62,6 @@ func podsIn(reader client.Reader) review.Pods {
 		}
 		return found, nil
 	}
-}
-
-// agents are those that listen to this replica, by the names of their nodes.
-type agents struct {
-	mu      sync.Mutex
-	streams map[string]int
-}
-
-func (a *agents) streaming(node string) (end func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.streams == nil {
-		a.streams = map[string]int{}
-	}
-	a.streams[node]++
-	return func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.streams[node]--; a.streams[node] == 0 {
-			delete(a.streams, node)
-		}
-	}
-}
-
-func (a *agents) listens(node string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.streams[node] > 0
 }
 
 // warmer makes the chains of pods ready when they are bound to a node whose

@@ -53,9 +53,14 @@ func (s *server) announce(ctx context.Context, d *doors) error {
 		case <-tick.C:
 		}
 	}
-	s.config.Logger.InfoContext(ctx, "ready", "cluster", s.config.Cluster.ARN(), "apis", d.api.Addr().String(), "webhooks", d.webhook.Addr().String(), "metrics", d.metrics.Addr().String())
+	info, page := Info{API: d.api.Addr(), Webhook: d.webhook.Addr(), Probe: d.probe.Addr(), Metrics: d.metrics.Addr()}, ""
+	if d.console != nil {
+		info.Console = d.console.Addr()
+		page = info.Console.String()
+	}
+	s.config.Logger.InfoContext(ctx, "ready", "cluster", s.config.Cluster.ARN(), "apis", info.API.String(), "webhooks", info.Webhook.String(), "metrics", info.Metrics.String(), "console", page)
 	if s.config.Ready != nil {
-		s.config.Ready(Info{API: d.api.Addr(), Webhook: d.webhook.Addr(), Probe: d.probe.Addr(), Metrics: d.metrics.Addr()})
+		s.config.Ready(info)
 	}
 	return nil
 }

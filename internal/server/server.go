@@ -86,6 +86,8 @@ type Config struct {
 	APIAddress, WebhookAddress, ProbeAddress, MetricsAddress string
 	// Certificate says where the serving certificate is kept.
 	Certificate Certificate
+	// Console says how the web console is served.
+	Console Console
 	// DrainDelay is how long requests are still taken once ctx has ended, while
 	// the cluster stops sending them. 0: not at all.
 	DrainDelay time.Duration
@@ -101,7 +103,10 @@ type Config struct {
 }
 
 // Info tells where a server serves.
-type Info struct{ API, Webhook, Probe, Metrics net.Addr }
+type Info struct {
+	API, Webhook, Probe, Metrics net.Addr
+	Console                      net.Addr // nil: it is not served
+}
 
 // withDefaults returns c with its defaults filled in, or what it lacks.
 func (c Config) withDefaults() (Config, error) {

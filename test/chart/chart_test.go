@@ -28,6 +28,7 @@ var cases = map[string]string{
 	"cert-manager": least + `
 tls: {mode: certManager, issuerRef: {name: internal}}
 aws: {access: webIdentity, webIdentity: {roleARN: "arn:aws:iam::111122223333:role/podid"}}
+console: {enabled: true}
 server: {prewarm: "shop,billing", lease: 30m, tokenVerification: jwks, verifyChains: false, passTargetRole: false}
 `,
 	"own-files": least + `
@@ -74,7 +75,10 @@ agent:
   hostAliases: [{ip: 10.96.0.20, hostnames: [podid-replicas.podid-system.svc]}]
   podAnnotations: {a: b}
   podLabels: {c: d}
-networkPolicy: {metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]}
+networkPolicy:
+  metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+  consoleFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: oauth2-proxy}}}]
+console: {enabled: true, readOnly: true, service: {type: LoadBalancer, annotations: {a: b}}}
 rbac:
   aggregate: false
   passRoles:

@@ -58,10 +58,17 @@ capabilities:
 {{- range .Values.agent.bindHosts }}, --bind-hosts={{ . }}{{ end -}}
 {{- end -}}
 
+{{/* The ARN of the server's own IAM identity; empty: it is not told. */}}
+{{- define "podid.identity" -}}
+{{- if eq .Values.aws.access "webIdentity" }}{{ .Values.aws.webIdentity.roleARN }}{{ else }}{{ .Values.aws.identityARN }}{{ end -}}
+{{- end -}}
+
 {{/* The names that the server's certificate is for, as JSON. */}}
 {{- define "podid.names" -}}
 {{- $names := list -}}
-{{- range $service := list "podid" "podid-replicas" -}}
+{{- $services := list "podid" "podid-replicas" -}}
+{{- if .Values.console.enabled }}{{ $services = append $services "podid-console" }}{{ end -}}
+{{- range $service := $services -}}
 {{- range $suffix := list "svc" "svc.cluster.local" -}}
 {{- $names = append $names (printf "%s.%s.%s" $service $.Release.Namespace $suffix) -}}
 {{- end -}}

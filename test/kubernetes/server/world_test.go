@@ -167,6 +167,7 @@ type replica struct {
 	apis     string // addresses
 	webhooks string
 	metrics  string
+	console  string // "": it has none
 	ended    chan struct{}
 
 	mu    sync.Mutex
@@ -241,9 +242,9 @@ func (r *replica) readLog(from io.Reader, ready chan struct{}) {
 		r.mu.Lock()
 		r.log.WriteString(lines.Text() + "\n")
 		r.mu.Unlock()
-		var line struct{ Msg, APIs, Webhooks, Metrics string }
+		var line struct{ Msg, APIs, Webhooks, Metrics, Console string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
-			r.apis, r.webhooks, r.metrics = line.APIs, line.Webhooks, line.Metrics
+			r.apis, r.webhooks, r.metrics, r.console = line.APIs, line.Webhooks, line.Metrics, line.Console
 			close(ready)
 		}
 	}
