@@ -8,6 +8,8 @@
 # make console the console's page, built from console/ into internal/console/assets; make console-check that it is
 # make cost   the Go benchmarks: time and allocations of the hot paths
 # make site   the documentation as a site, in site/dist; a dead link fails
+# make man    the man pages, in dist/man
+# make dist   for each of ARCHS a tarball with programs, man pages, completion and licence, and checksums
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
@@ -16,7 +18,7 @@ FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: console console-check browser soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images site bench-changes
+.PHONY: console console-check browser soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images site man dist bench-changes
 
 test: lint generated vuln clients kubernetes console-check browser unit
 
@@ -28,6 +30,7 @@ lint:
 generate:
 	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=charts/podid/crds
 	cd test/chart && $(GO) test -count=1 -run 'Golden|Plain' . -update
+	$(GO) test -count=1 -run Reference ./cmd/podid ./test/docs -update
 	$(GO) test -count=1 -run Documented ./test/metrics -update
 
 # Whatever is generated has to be what make generate would write.
@@ -35,7 +38,8 @@ generated:
 	@dir=$$(mktemp -d) && trap 'rm -rf $$dir' EXIT && \
 	$(TOOL) controller-gen object crd paths=./api/... output:object:dir=$$dir output:crd:dir=$$dir/crds && \
 	diff $$dir/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go && diff -r $$dir/crds charts/podid/crds && \
-	$(GO) test -run Documented ./test/metrics || \
+	$(GO) test -run Documented ./test/metrics && \
+	$(GO) test -run Reference ./cmd/podid ./test/docs >/dev/null || \
 	{ echo "run make generate, and commit what it changes"; exit 1; }
 
 # Exit status 3 means vulnerabilities were found; anything else that fails means that it could not look.
@@ -122,6 +126,25 @@ site:
 
 ARCHS   ?= amd64
 VERSION ?= dev
+
+# The agent's page is docs/agent.md.
+man:
+	@rm -rf dist/man && mkdir -p dist/man
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(GO) run ./cmd/podid man dist/man
+	@{ printf '%% podid-agent 8\n\n# NAME\n\npodid-agent - the credential endpoint of a node\n\n'; sed 1d docs/agent.md; } | $(TOOL) go-md2man > dist/man/podid-agent.8
+	@echo dist/man
+
+# The same commit gives the same bytes.
+TAR = tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w --mtime=@$$(git log -1 --format=%ct)
+dist: man
+	@rm -rf dist/completion && mkdir -p dist/completion && for shell in bash zsh fish; do $(GO) run ./cmd/podid completion $$shell > dist/completion/podid.$$shell || exit 1; done && mv dist/completion/podid.zsh dist/completion/_podid
+	@for arch in $(ARCHS); do \
+	  name=podid-$(VERSION)-linux-$$arch && rm -rf dist/$$name && mkdir -p dist/$$name && cp -r LICENSE README.md CHANGELOG.md dist/man dist/completion dist/$$name && \
+	  for cmd in podid podid-agent; do \
+	    CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o dist/$$name/$$cmd ./cmd/$$cmd || exit 1; \
+	  done && $(TAR) -C dist -c $$name | gzip -n > dist/$$name.tar.gz && rm -r dist/$$name || exit 1; \
+	done
+	@cd dist && sha256sum podid-$(VERSION)-linux-*.tar.gz | tee SHA256SUMS
 
 images:
 	@mkdir -p dist

@@ -97,6 +97,7 @@ export default defineConfig({
           { text: 'Associate service accounts', link: '/associations' },
           { text: 'Find out why', link: '/explain' },
           { text: 'Write the policies', link: '/policies' },
+          { text: 'Monitor', link: '/monitoring' },
           { text: 'Use kubectl podid', link: '/kubectl' },
           { text: 'Use AWS itself', link: '/aws' },
         ],
@@ -104,10 +105,14 @@ export default defineConfig({
       {
         text: 'Reference',
         items: [
+          { text: 'Commands', link: '/reference/cli' },
           { text: 'The agent', link: '/agent' },
           { text: 'APIs', link: '/wire' },
+          { text: 'The custom resource', link: '/reference/crd' },
+          { text: 'Helm values', link: '/reference/helm' },
           { text: 'What pods are given', link: '/webhook' },
           { text: 'World files', link: '/world' },
+          { text: 'Metrics', link: '/metrics' },
           { text: 'Compatibility', link: '/compatibility' },
         ],
       },

@@ -102,16 +102,37 @@ func runs(page, client string) bool {
 	})
 }
 
-// build compiles podid for the pages that have it on the PATH.
-func build(t *testing.T) (folder string) {
-	t.Helper()
-	folder = t.TempDir()
-	cmd := exec.Command("go", "build", "-o", folder, "./cmd/podid", "./cmd/podid-agent")
-	cmd.Dir = top
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building podid: %v\n%s", err, out)
+// programs is where podid and podid-agent are, which the tests of this package
+// share; compile puts them there.
+var (
+	programs string
+	compile  = sync.OnceValue(func() error {
+		cmd := exec.Command("go", "build", "-o", programs, "./cmd/podid", "./cmd/podid-agent")
+		cmd.Dir = top
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building podid: %w\n%s", err, out)
+		}
+		return nil
+	})
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "podid-docs-"); err != nil {
+		panic(err)
 	}
-	return folder
+	code := m.Run()
+	_ = os.RemoveAll(programs) // what is left is in the folder for temporary files
+	os.Exit(code)
+}
+
+// build returns the folder of podid and podid-agent.
+func build(t *testing.T) string {
+	t.Helper()
+	if err := compile(); err != nil {
+		t.Fatal(err)
+	}
+	return programs
 }
 
 // shell is what a reader has: a folder, and an environment that a block leaves
