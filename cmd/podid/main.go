@@ -63,7 +63,7 @@ cluster, and brings a small AWS of its own, so that all of it runs with no AWS a
   podid exec -n default -s demo-app-sa -- aws sts get-caller-identity`,
 	}
 	root.AddCommand(
-		newDev(), newDemo(), newExec(), newToken(), newAssociation(), newRevoke(), newExplain(), newPolicies(), newAccessKey(),
+		newDev(), newDemo(), newExec(), newToken(), newAssociation(), newRevoke(), newExplain(), newAudit(), newPolicies(), newAccessKey(),
 		newInstall(), newServer(), newVersion(), newMan(),
 	)
 	return root

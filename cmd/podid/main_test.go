@@ -17,7 +17,7 @@ func TestEveryCommandHasHelpAndAnExample(t *testing.T) {
 	for _, command := range [][]string{
 		{}, {"dev"}, {"demo"}, {"exec"}, {"token"}, {"version"},
 		{"association", "create"}, {"association", "describe"}, {"association", "list"}, {"association", "update"}, {"association", "delete"},
-		{"access-key", "create"}, {"access-key", "list"}, {"access-key", "delete"}, {"explain"}, {"policies"}, {"revoke"},
+		{"access-key", "create"}, {"access-key", "list"}, {"access-key", "delete"}, {"explain"}, {"policies"}, {"revoke"}, {"audit"}, {"audit", "verify"},
 	} {
 		status, out, _ := podid(append(command, "--help")...)
 		if status != 0 || !strings.Contains(out, "Examples:") {

@@ -21,6 +21,7 @@ import (
 	"github.com/podid/podid/internal/association/sqlite"
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/awssim"
+	"github.com/podid/podid/internal/awswire"
 	"github.com/podid/podid/internal/chain"
 	"github.com/podid/podid/internal/changes"
 	"github.com/podid/podid/internal/console"
@@ -120,7 +121,7 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_podid/healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("GET /_podid/decisions", sim.Decisions())
-	mux.Handle("GET /_podid/audit", loopbackOnly(e.auditDoor()))
+	mux.Handle("GET /_podid"+audit.Path, loopbackOnly(e.auditDoor()))
 	mux.Handle("GET /_podid/metrics", loopbackOnly(e.metrics.Handler()))
 	mux.Handle("GET /_podid/agent/metrics", loopbackOnly(http.HandlerFunc(e.agentMetrics)))
 	for name, i := range e.info.Issuers {
@@ -240,7 +241,7 @@ func (l lookup) Lookup(ctx context.Context, clusterName, namespace, serviceAccou
 	return l.associations.Lookup(ctx, cluster, namespace, serviceAccount)
 }
 
-// audit keeps the newest events in memory for /_podid/audit, and all of them in
+// audit keeps the newest events in memory for podid audit, and all of them in
 // the data folder.
 func (e *environment) audit() (audit.Sink, error) {
 	e.info.Audit = audit.NewRing(10_000)
@@ -257,10 +258,17 @@ func (e *environment) audit() (audit.Sink, error) {
 }
 
 func (e *environment) auditDoor() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		// An error here is the reader's going away.
-		_ = json.NewEncoder(w).Encode(e.info.Audit.Events())
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q, err := audit.ParseQuery(r.URL.Query())
+		var reply audit.Reply
+		if err == nil {
+			reply, err = e.info.Audit.Answer(q)
+		}
+		if err != nil {
+			awswire.RESTJSON{}.WriteError(w, r, wireError(identity.Errorf(identity.InvalidParameter, "%v", err)))
+			return
+		}
+		awswire.WriteJSON(w, r, http.StatusOK, reply)
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/podid/podid/internal/audit"
 )
 
 // The variables of the env file by which commands find a running podid dev.
@@ -58,6 +60,11 @@ func ClientFromEnv(getenv func(string) string) (*Client, error) {
 		}
 	}
 	return c, nil
+}
+
+// Audit asks for audit events.
+func (c *Client) Audit(ctx context.Context, q audit.Query) (audit.Reply, error) {
+	return audit.Ask(ctx, c.http, c.Endpoint+"/_podid", q)
 }
 
 // Pod names the pod that a token is for. What is empty is made up by the

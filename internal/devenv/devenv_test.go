@@ -332,7 +332,7 @@ func TestExec(t *testing.T) {
 
 func TestDebugDoorsRefuseOtherNames(t *testing.T) {
 	info, _ := running(t, Config{})
-	for _, path := range []string{"/_podid/audit", "/_podid/decisions"} {
+	for _, path := range []string{"/_podid/audit/events", "/_podid/decisions"} {
 		for host, want := range map[string]int{"": http.StatusOK, "evil.example:7300": http.StatusForbidden} {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, info.URL+path, nil)
 			if err != nil {

@@ -73,6 +73,11 @@ func (d *door) forward(ctx context.Context, opened func()) error {
 	if err != nil {
 		return err
 	}
+	return d.to(ctx, pod, opened)
+}
+
+// to keeps the door open to a pod, until ctx ends or the connection is lost.
+func (d *door) to(ctx context.Context, pod *corev1.Pod, opened func()) error {
 	dialer, err := d.cluster.dialer(pod)
 	if err != nil {
 		return err

@@ -103,18 +103,24 @@ func (k *Cluster) Key(ctx context.Context, secret string) (accesskey.Key, error)
 	return key, nil
 }
 
+// KeyFor returns the access key of a Secret, named NAMESPACE/NAME, to sign with
+// for one of its uses.
+func (k *Cluster) KeyFor(ctx context.Context, secret, use string) (aws.CredentialsProvider, error) {
+	key, err := k.Key(ctx, secret)
+	if err != nil {
+		return nil, fmt.Errorf("the access key: %w", err)
+	}
+	if !slices.Contains(key.Uses, use) {
+		return nil, fmt.Errorf("access key %s is not for that: make one with --use %s", key.ID, use)
+	}
+	return credentials.NewStaticCredentialsProvider(key.ID, key.Secret.Reveal(), ""), nil
+}
+
 // Credentials returns the access key to sign with: that of a Secret, named
 // NAMESPACE/NAME, or, if that is empty, that of the environment.
 func (k *Cluster) Credentials(ctx context.Context, secret string, getenv func(string) string) (aws.CredentialsProvider, error) {
 	if secret != "" {
-		key, err := k.Key(ctx, secret)
-		if err != nil {
-			return nil, fmt.Errorf("the access key: %w", err)
-		}
-		if !slices.Contains(key.Uses, accesskey.UseEKSAuth) {
-			return nil, fmt.Errorf("access key %s is not for the credentials of pods: make one with --use %s", key.ID, accesskey.UseEKSAuth)
-		}
-		return credentials.NewStaticCredentialsProvider(key.ID, key.Secret.Reveal(), ""), nil
+		return k.KeyFor(ctx, secret, accesskey.UseEKSAuth)
 	}
 	id, secretKey := getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY")
 	switch {

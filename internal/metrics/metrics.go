@@ -26,6 +26,7 @@ const (
 	Pods     = "mutate-pods"
 	Validate = "validate-associations"
 	Console  = "console"
+	Audit    = "audit" // queries of podid audit
 )
 
 // Config says what is counted. What is nil is not there to be counted.

@@ -15,7 +15,12 @@ const (
 	associations = "podidentityassociations"
 	clusters     = "clusters"
 	iamRoles     = "iamroles"
+	auditEvents  = "auditevents"
 )
+
+// ListAuditEvents is the action of whoever reads the audit events of the access's
+// namespace, or of the whole cluster.
+const ListAuditEvents = "podid:ListAuditEvents"
 
 // permission is what RBAC is asked for.
 type permission struct{ verb, resource, namespace, name string }
@@ -52,6 +57,9 @@ var clusterVerbs = map[string]string{
 func permissionOf(access identity.Access) (permission, bool) {
 	if access.Action == "iam:PassRole" {
 		return permission{verb: "pass", resource: iamRoles, name: access.Resource}, access.Resource != ""
+	}
+	if access.Action == ListAuditEvents {
+		return permission{verb: "list", resource: auditEvents, namespace: access.Namespace}, true
 	}
 	arn, err := identity.ParseARN(access.Resource)
 	kind, name, _ := strings.Cut(arn.Resource, "/")

@@ -62,6 +62,8 @@ func TestAccessIsAskedForAsKubectlsWouldBe(t *testing.T) {
 		"the cluster":         {identity.Access{Action: "eks:DescribeCluster", Resource: home.ARN()}, "get clusters /example-cluster"},
 		"clusters":            {identity.Access{Action: "eks:ListClusters", Resource: "*"}, "list clusters /"},
 		"the stock agent":     {identity.Access{Action: "eks-auth:AssumeRoleForPodIdentity", Resource: home.ARN()}, "assumerole clusters /example-cluster"},
+		"audit events":        {identity.Access{Action: rbac.ListAuditEvents, Resource: home.ARN()}, "list auditevents /"},
+		"of a namespace":      {identity.Access{Action: rbac.ListAuditEvents, Resource: home.ARN(), Namespace: "shop"}, "list auditevents shop/"},
 		"pass":                {identity.Access{Action: "iam:PassRole", Resource: role, Namespace: "shop", ServiceAccount: "app"}, "pass iamroles /" + role},
 	} {
 		t.Run(name, func(t *testing.T) {

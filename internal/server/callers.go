@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/podid/podid/internal/accesskey"
@@ -28,6 +30,7 @@ type callers struct {
 	users   *rbac.Users
 	keys    *accesskey.Verifier
 	agents  tokens // for the audience of agents
+	reviews reviews
 	account types.NamespacedName
 	proven  proven
 }
@@ -54,6 +57,38 @@ func (c *callers) key(r *http.Request, use string) (identity.Caller, error) {
 			Message: "Credential should be scoped to correct service: '" + use + "'."}
 	}
 	return signed{c.users.Caller(key.User, "", key.Groups, nil), key}, nil
+}
+
+// reviews creates TokenReviews; the typed client's TokenReviews() does.
+type reviews interface {
+	Create(ctx context.Context, review *authenticationv1.TokenReview, opts metav1.CreateOptions) (*authenticationv1.TokenReview, error)
+}
+
+// reviewTimeout bounds the review of a user's token.
+const reviewTimeout = 5 * time.Second
+
+// ofUser finds out which user of the cluster sends a request: by a token that its
+// API server takes, or by an access key.
+func (c *callers) ofUser(r *http.Request) (identity.Caller, error) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return c.key(r, accesskey.UseEKS)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), reviewTimeout)
+	defer cancel()
+	review, err := c.reviews.Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, unavailable(identity.Errorf(identity.Unavailable, "The cluster's API server cannot say at present whose token this is.").Because(err))
+	}
+	if !review.Status.Authenticated {
+		return nil, &awswire.Error{Code: "UnrecognizedClientException", Status: http.StatusUnauthorized, Message: "The cluster's API server does not accept the token."}
+	}
+	extra := map[string][]string{}
+	for k, v := range review.Status.User.Extra {
+		extra[k] = v
+	}
+	u := review.Status.User
+	return c.users.Caller(u.Username, u.UID, u.Groups, extra), nil
 }
 
 // signed is a user who came with an access key.

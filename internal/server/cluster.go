@@ -138,7 +138,7 @@ func (k *cluster) callers(c Config, users *rbac.Users) (*callers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &callers{cluster: c.Cluster, users: users, keys: keys, agents: agents, account: c.AgentServiceAccount}, nil
+	return &callers{cluster: c.Cluster, users: users, keys: keys, agents: agents, account: c.AgentServiceAccount, reviews: k.client.AuthenticationV1().TokenReviews()}, nil
 }
 
 // synced tells whether the cache has been filled.

@@ -15,7 +15,7 @@ import (
 
 // measure makes the metrics. The rooms they ask are made after them.
 func (s *server) measure() *metrics.Set {
-	doors := []string{metrics.EKS, metrics.EKSAuth, metrics.Changes, metrics.Pods, metrics.Validate}
+	doors := []string{metrics.EKS, metrics.EKSAuth, metrics.Changes, metrics.Pods, metrics.Validate, metrics.Audit}
 	if s.config.Console.Address != "" {
 		doors = append(doors, metrics.Console)
 	}
