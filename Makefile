@@ -31,14 +31,14 @@ generate:
 	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=charts/podid/crds
 	cd test/chart && $(GO) test -count=1 -run 'Golden|Plain' . -update
 	$(GO) test -count=1 -run Reference ./cmd/podid ./test/docs -update
-	$(GO) test -count=1 -run Documented ./test/metrics -update
+	$(GO) test -count=1 -run Documented ./test/monitoring -update
 
 # Whatever is generated has to be what make generate would write.
 generated:
 	@dir=$$(mktemp -d) && trap 'rm -rf $$dir' EXIT && \
 	$(TOOL) controller-gen object crd paths=./api/... output:object:dir=$$dir output:crd:dir=$$dir/crds && \
 	diff $$dir/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go && diff -r $$dir/crds charts/podid/crds && \
-	$(GO) test -run Documented ./test/metrics && \
+	$(GO) test -run Documented ./test/monitoring && \
 	$(GO) test -run Reference ./cmd/podid ./test/docs >/dev/null || \
 	{ echo "run make generate, and commit what it changes"; exit 1; }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/podid/podid/internal/agent/link"
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/httpd"
+	"github.com/podid/podid/internal/trace"
 )
 
 // serve puts the agent together and runs it until ctx ends.
@@ -45,12 +46,17 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 	if o.whenUnheard == unheardRefuse && tell == nil {
 		return misuse{errors.New("--when-unheard refuse is for podid's server: AWS's own tells of no changes")}
 	}
+	tracer, err := tracing(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close()
 	doors, err := openDoors(ctx, o, logger)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	if err := serveAt(ctx, group, doors, upstream, tell, o, logger); err != nil {
+	if err := serveAt(ctx, group, doors, upstream, tell, tracer, o, logger); err != nil {
 		doors.close()
 		return err
 	}
@@ -63,10 +69,10 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 }
 
 // serveAt starts the agent and its other servers in group.
-func serveAt(ctx context.Context, group *errgroup.Group, at *doors, upstream *eksauth.Client, tell map[string]agent.Changes, o *options, logger *slog.Logger) error {
+func serveAt(ctx context.Context, group *errgroup.Group, at *doors, upstream *eksauth.Client, tell map[string]agent.Changes, tracer *trace.Tracer, o *options, logger *slog.Logger) error {
 	a, err := agent.New(agent.Config{
 		Listeners: at.pods, Upstream: upstream, Reach: upstream.Reach, Callers: o.callers,
-		MaxEntries: o.maxCacheSize, RenewAfter: o.renewAfter, Logger: logger,
+		MaxEntries: o.maxCacheSize, RenewAfter: o.renewAfter, Tracer: tracer, Logger: logger,
 		Changes: tell, RevalidateAfter: o.revalidateAfter, RefuseUnheard: o.whenUnheard == unheardRefuse,
 	})
 	if err != nil {

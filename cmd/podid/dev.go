@@ -9,6 +9,7 @@ import (
 
 	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/devenv"
+	"github.com/podid/podid/internal/trace/otlp"
 )
 
 func newDev() *cobra.Command {
@@ -47,6 +48,11 @@ SIGINT or SIGTERM.`,
 			}
 			config.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 			config.Ready = func(info *devenv.Info) error { return printReady(cmd.OutOrStdout(), info, config.EnvFile) }
+			var err error
+			if config.Tracer, err = otlp.Tracer(ctx, "podid-dev", config.Version, config.Logger); err != nil {
+				return err
+			}
+			defer config.Tracer.Close()
 			return devenv.Run(ctx, config)
 		},
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/server"
 	"github.com/podid/podid/internal/sts"
+	"github.com/podid/podid/internal/trace/otlp"
 )
 
 // serverOptions are the flags that are not fields of server.Config as they stand.
@@ -69,6 +70,12 @@ It runs until SIGTERM, then finishes what it has begun. Audit events go to stdou
 			if err := o.complete(cmd); err != nil {
 				return err
 			}
+			tracer, err := otlp.Tracer(ctx, "podid", o.config.Version, o.config.Logger)
+			if err != nil {
+				return err
+			}
+			o.config.Tracer = tracer
+			defer tracer.Close()
 			return server.Run(ctx, o.config)
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/httpd"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/trace"
 )
 
 // Upstream exchanges tokens for credentials; an *eksauth.Client does.
@@ -63,6 +64,8 @@ type Config struct {
 	// FetchTimeout bounds one call to Upstream; a pod waits twice as long at
 	// most, since the call may have to wait for its turn. 0: 5 s.
 	FetchTimeout time.Duration
+	// Tracer follows requests. Nil: they are not followed.
+	Tracer *trace.Tracer
 	// Logger takes one line for each call to Upstream. Nil: nowhere.
 	Logger *slog.Logger
 }

@@ -45,6 +45,20 @@ func BenchmarkCachedHandler(b *testing.B) {
 	})
 }
 
+// TestCachedAnswerAllocates no more than one thing, traced by nobody.
+func TestCachedAnswerAllocates(t *testing.T) {
+	h, err := agent.HandlerForTest(&upstream{answer: always(longGrant)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "http://169.254.170.23/v1/credentials", nil)
+	r.Header.Set("Authorization", longToken)
+	w := &discard{header: http.Header{}}
+	if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/trace"
 )
 
 // tokenHash is the SHA-256 of a token, under which everything is kept. Only
@@ -32,6 +33,10 @@ const (
 	sweepPause = time.Millisecond
 )
 
+// spanSource is what spans call where an answer came from, as the label of
+// podid_agent_requests_total does.
+const spanSource = "podid.source"
+
 // cache answers from memory what it can, and fetches the rest once for all who
 // ask for it. It keeps its own flights rather than x/sync/singleflight's: one
 // lock then covers answers and flights, so nothing is fetched twice because one
@@ -46,6 +51,7 @@ type cache struct {
 	// What has been unheard of for longer than revalidateAfter is asked for first.
 	revalidateAfter time.Duration
 	refuseUnheard   bool
+	tracer          *trace.Tracer
 	logger          *slog.Logger
 
 	ctx     context.Context // of the fetches, which outlive the requests that start them
@@ -89,6 +95,7 @@ func newCache(c Config) *cache {
 		renewAfter:   c.RenewAfter,
 		maxRenewals:  max(c.MaxInFlight/4, 1), // pods without credentials come first
 		ears:         make(map[string]*ear),
+		tracer:       c.Tracer,
 		logger:       c.Logger,
 
 		revalidateAfter: c.RevalidateAfter,
@@ -138,6 +145,9 @@ func (c *cache) get(ctx context.Context, token, from string) (*body, *refusal) {
 		return c.better(ctx, q, have, state == unproven)
 	}
 	c.hits.Add(1)
+	if c.tracer != nil {
+		trace.Of(ctx).Set(spanSource, "hit")
+	}
 	return have.body(now), nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/trace"
 )
 
 // hold is how long a pod is kept waiting while the upstream has never been
@@ -28,6 +29,7 @@ type ask struct {
 	token  identity.Secret
 	claims claims
 	source netip.Addr // zero: the agent itself
+	span   trace.Span // of the request; none: the agent itself, or nobody traces
 }
 
 // newAsk reads a token. The refusal says that it is none.
@@ -36,7 +38,7 @@ func newAsk(key tokenHash, token, from string) (ask, *refusal) {
 	if err != nil {
 		return ask{}, unparsable(err)
 	}
-	return ask{key, identity.Secret(token), claims, sourceOf(from)}, nil
+	return ask{key: key, token: identity.Secret(token), claims: claims, source: sourceOf(from)}, nil
 }
 
 // sourceOf is the address of "192.0.2.1:1234"; zero, if it is none.
@@ -83,11 +85,22 @@ func (c *cache) wait(ctx context.Context, q ask) (*body, *refusal) {
 // be back.
 func (c *cache) fetch(ctx context.Context, q ask) (*answer, *refusal) {
 	now := time.Now()
+	if c.tracer != nil {
+		q.span = trace.Of(ctx)
+	}
 	c.mu.Lock()
 	have, f, refused := c.joinLocked(q, now)
 	c.mu.Unlock()
-	if f == nil {
-		return have, refused
+	switch {
+	case f != nil:
+		q.span.Set(spanSource, "miss")
+		q.span.Link(f.span)
+	case refused != nil:
+		q.span.Set(spanSource, "remembered")
+		return nil, refused
+	default:
+		q.span.Set(spanSource, "hit")
+		return have, nil
 	}
 	c.misses.Add(1)
 	defer func() { c.waits.add(time.Since(now)) }()
@@ -224,8 +237,13 @@ func (c *cache) landLocked(f *flight, got *answer, refused *refusal, now time.Ti
 
 // call asks the upstream, and counts and logs what it says.
 func (c *cache) call(f *flight) (*answer, *refusal) {
-	ctx, cancel := context.WithTimeout(c.ctx, c.fetchTimeout)
+	ctx, cancel := context.WithTimeout(f.span.In(c.ctx), c.fetchTimeout)
 	defer cancel()
+	if f.renews != nil {
+		traced, span := c.tracer.Begin(ctx, "renew credentials")
+		ctx = traced
+		defer span.End(nil)
+	}
 	began, starting := time.Now(), !c.contact.health().Reached
 	grant, err := c.upstream.AssumeRoleForPodIdentity(ctx, f.token)
 	now := time.Now()

@@ -14,7 +14,8 @@ import (
 // handler is the whole of what pods can ask.
 func (a *Agent) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/credentials", a.credentials)
+	// A pod has no say in what is traced.
+	mux.Handle("GET /v1/credentials", a.cache.tracer.Door(http.MethodGet, "/v1/credentials", false, http.HandlerFunc(a.credentials)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !a.addresses.named(r.Host) {
 			a.refuse(w, r, &refusal{status: http.StatusForbidden, code: "AccessDeniedException", text: fmt.Sprintf(

@@ -14,6 +14,7 @@ import (
 
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/issue"
+	"github.com/podid/podid/internal/trace"
 )
 
 // Config says how chains are made and kept. Roles is required.
@@ -201,9 +202,10 @@ func (c *Cache) Assume(ctx context.Context, a identity.Association, s identity.S
 		return old.steps, old.err
 	}
 	c.stats.Misses++
-	f, err := c.join(k, a, s, waiting)
+	f, err := c.join(k, a, s, waiting, trace.Of(ctx))
 	c.mu.Unlock()
 	if err == nil {
+		trace.Of(ctx).Link(f.span)
 		err = c.wait(ctx, f)
 	}
 	switch kind := identity.KindOf(err); {
@@ -252,7 +254,7 @@ func (c *Cache) Prewarm(a identity.Association, s identity.Subject) {
 		return
 	}
 	// The queue is full: then the pod will have to ask.
-	_, _ = c.join(k, a, s, prewarm)
+	_, _ = c.join(k, a, s, prewarm, trace.Span{})
 }
 
 // Try makes the chain that s would get, when nobody else needs STS, and keeps

@@ -7,6 +7,7 @@ import (
 
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/issue"
+	"github.com/podid/podid/internal/trace"
 )
 
 // flight is a chain being made. It goes on when those who wait have left.
@@ -16,6 +17,7 @@ type flight struct {
 	subject     identity.Subject
 	of          made
 	version     string
+	span        trace.Span // of whoever asked first
 	turn        turn
 
 	// Guarded by Cache.mu.
@@ -42,7 +44,7 @@ func (f *flight) stepsOfFailure() []issue.Step {
 
 // join returns the flight that makes a chain, and starts it if there is none.
 // Its error says that there is no room. c.mu is held.
-func (c *Cache) join(k key, a identity.Association, s identity.Subject, p priority) (*flight, error) {
+func (c *Cache) join(k key, a identity.Association, s identity.Subject, p priority, span trace.Span) (*flight, error) {
 	f := c.flights[k]
 	if f != nil && f.of != madeOf(a) {
 		c.abandon(f)
@@ -52,7 +54,7 @@ func (c *Cache) join(k key, a identity.Association, s identity.Subject, p priori
 		if len(c.flights) >= c.config.MaxQueue {
 			return nil, c.comeAgain("Too many pods wait for credentials.")
 		}
-		f = &flight{key: k, association: a, subject: s, of: madeOf(a), version: a.Version(), priority: p, done: make(chan struct{})}
+		f = &flight{key: k, association: a, subject: s, of: madeOf(a), version: a.Version(), span: span, priority: p, done: make(chan struct{})}
 		c.flights[k] = f
 		go c.fly(f)
 	}
@@ -80,7 +82,7 @@ func (c *Cache) abandon(f *flight) {
 
 // fly makes a chain and keeps it.
 func (c *Cache) fly(f *flight) {
-	ctx, cancel := context.WithTimeout(c.base, c.config.QueueTimeout)
+	ctx, cancel := context.WithTimeout(f.span.In(c.base), c.config.QueueTimeout)
 	defer cancel()
 	steps, err := c.make(ctx, f)
 	c.mu.Lock()
@@ -159,7 +161,11 @@ func (c *Cache) hops(ctx context.Context, f *flight, hops []identity.Hop, steps 
 		if i == len(hops)-1 && !f.association.RevokedAt.IsZero() {
 			assume = c.assumeAfter
 		}
-		session, err := assume(ctx, f, with, hop)
+		traced, span := trace.Start(ctx, "role assumption", trace.Internal)
+		span.SetInt("podid.hop", len(steps)+1)
+		span.Set("podid.role.arn", hop.RoleARN)
+		session, err := assume(traced, f, with, hop)
+		span.End(err)
 		steps = append(steps, issue.Step{Hop: hop, Session: session, Err: err})
 		if err != nil {
 			return steps, err
@@ -179,7 +185,7 @@ func (c *Cache) sharedHop(ctx context.Context, f *flight) ([]issue.Step, error) 
 	}
 	all := f.subject
 	all.PodName, all.PodUID = "", sharedPod
-	shared, err := c.join(k, f.association, all, f.priority)
+	shared, err := c.join(k, f.association, all, f.priority, f.span)
 	f.shared = shared
 	c.mu.Unlock()
 	if err != nil {
@@ -203,7 +209,10 @@ func (c *Cache) assume(ctx context.Context, f *flight, with *identity.Credential
 			p = begun
 		}
 		asked := c.config.Now()
-		if err := c.budget.acquire(ctx, &f.turn, p); err != nil {
+		_, waits := trace.Start(ctx, "wait for a turn at STS", trace.Internal)
+		err := c.budget.acquire(ctx, &f.turn, p)
+		waits.End(err)
+		if err != nil {
 			return identity.Session{}, timedOut(ctx)
 		}
 		if p != prewarm {

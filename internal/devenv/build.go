@@ -337,7 +337,7 @@ func (e *environment) agent(listener net.Listener) (*agent.Agent, error) {
 		clients[e.issuerURL(c.Name)], tell[c.Name] = client, client
 	}
 	a, err := agent.New(agent.Config{
-		Listeners: []net.Listener{listener}, Logger: e.config.Logger, Changes: tell,
+		Listeners: []net.Listener{listener}, Logger: e.config.Logger, Tracer: e.config.Tracer, Changes: tell,
 		Upstream: &upstreams{byIssuer: clients, first: clients[e.issuerURL(e.world.Clusters[0].Name)]},
 	})
 	e.node.Store(a)

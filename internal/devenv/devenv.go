@@ -21,6 +21,7 @@ import (
 	"github.com/podid/podid/internal/httpd"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/token/issuer"
+	"github.com/podid/podid/internal/trace"
 )
 
 // Config says what to run. The zero value is the built-in example on free
@@ -46,6 +47,8 @@ type Config struct {
 	ConsoleReadOnly bool
 	// Version is that of podid, for the console and the metrics to tell.
 	Version string
+	// Tracer follows requests for credentials. Nil: they are not followed.
+	Tracer *trace.Tracer
 	// Logger takes what the components have to say. Nil: nothing.
 	Logger *slog.Logger
 	// Ready is called once everything is ready; its error ends Run. Nil: nothing to call.

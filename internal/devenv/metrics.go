@@ -20,9 +20,11 @@ func (e *environment) measure() *metrics.Set {
 	})
 }
 
-// ofEKSAuth counts what the EKS Auth API answers, by its two doors.
+// ofEKSAuth counts what the EKS Auth API answers, by its two doors, and follows
+// requests for credentials.
 func (e *environment) ofEKSAuth(h http.Handler) http.Handler {
-	credentials, streams := e.metrics.Door(metrics.EKSAuth, h), e.metrics.Door(metrics.Changes, h)
+	traced := e.config.Tracer.Door(http.MethodPost, "/clusters/{name}/assume-role-for-pod-identity", true, h)
+	credentials, streams := e.metrics.Door(metrics.EKSAuth, traced), e.metrics.Door(metrics.Changes, h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/changes") {
 			streams.ServeHTTP(w, r)

@@ -21,6 +21,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/trace"
 )
 
 // Service is the name of the EKS Auth API in signatures and IAM actions.
@@ -167,6 +168,21 @@ func defaultEndpoint(region string) string {
 // that cannot be reached or fails is followed by the next at once; one that
 // stays silent for a quarter of a second, by a second try beside the first.
 func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Secret) (*Grant, error) {
+	ctx, span := trace.Start(ctx, "EKS Auth/AssumeRoleForPodIdentity", trace.Client)
+	span.Set("rpc.system", "aws-api")
+	span.Set("rpc.service", "EKS Auth")
+	span.Set("rpc.method", "AssumeRoleForPodIdentity")
+	grant, err := c.assumeRole(ctx, token)
+	if refused, ok := errors.AsType[*Error](err); ok {
+		span.Fail(refused.Code, refused.Message)
+		span.End(nil)
+	} else {
+		span.End(err)
+	}
+	return grant, err
+}
+
+func (c *Client) assumeRole(ctx context.Context, token identity.Secret) (*Grant, error) {
 	body, err := json.Marshal(request{Token: token.Reveal()})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the request: %w", err)
@@ -196,7 +212,7 @@ func (c *Client) AssumeRoleForPodIdentity(ctx context.Context, token identity.Se
 		if err := authorize(ctx, q); err != nil {
 			return nil, err
 		}
-		return send(r, q)
+		return c.traced(r, q)
 	})
 	if err == nil {
 		c.heard.note(sequence, grant.Sequence)
@@ -262,6 +278,26 @@ func (c *Client) authorization(ctx context.Context, body []byte) (func(context.C
 		}
 		return nil
 	}, nil
+}
+
+// traced sends one try, as a span of its own. AWS's own service is told of no trace.
+func (c *Client) traced(r *replica, q *http.Request) (*Grant, error) {
+	ctx, span := trace.Start(q.Context(), http.MethodPost, trace.Client)
+	span.Set("http.request.method", http.MethodPost)
+	span.Set("server.address", r.url.Host)
+	if c.hedged {
+		trace.Pass(ctx, q.Header) // after the signature, so that a proxy may change it
+	}
+	grant, err := send(r, q)
+	switch refused, ok := errors.AsType[*Error](err); {
+	case ok:
+		span.EndHTTP(refused.Status, trace.Client)
+	case err == nil:
+		span.EndHTTP(http.StatusOK, trace.Client)
+	default:
+		span.End(err)
+	}
+	return grant, err
 }
 
 func send(r *replica, q *http.Request) (*Grant, error) {

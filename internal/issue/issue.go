@@ -143,7 +143,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (*Grant, error) {
 
 // grant is the path itself. It notes in event how far it came.
 func (i *Issuer) grant(ctx context.Context, r Request, event *audit.Event) (*Grant, error) {
-	subject, err := i.config.Verifier.Verify(ctx, r.Cluster, r.Token.Reveal())
+	subject, err := i.verify(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -154,12 +154,12 @@ func (i *Issuer) grant(ctx context.Context, r Request, event *audit.Event) (*Gra
 	if r.NodeName != "" && r.NodeName != subject.NodeName {
 		return nil, identity.Errorf(identity.AccessDenied, "The token included in the request is of a pod on another node.")
 	}
-	association, err := i.config.Associations.Lookup(ctx, r.Cluster, subject.Namespace, subject.ServiceAccount)
+	association, err := i.lookup(ctx, r.Cluster, subject)
 	if err != nil {
 		return nil, err
 	}
 	event.Association = &audit.Association{ID: association.ID, ARN: association.ARN()}
-	steps, err := i.config.Chains.Assume(ctx, association, subject)
+	steps, err := i.assume(ctx, association, subject)
 	for _, step := range steps {
 		event.Hops = append(event.Hops, describe(step))
 	}
@@ -207,5 +207,5 @@ func (i *Issuer) record(ctx context.Context, event *audit.Event, err error) erro
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
 	defer cancel()
-	return i.config.Audit.Write(ctx, event)
+	return i.write(ctx, event)
 }

@@ -144,7 +144,8 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", s.door(metrics.EKS, eksAPI))
-	mux.Handle("POST /clusters/{name}/assume-role-for-pod-identity", s.door(metrics.EKSAuth, eksAuthAPI))
+	const credentials = "/clusters/{name}/assume-role-for-pod-identity"
+	mux.Handle("POST "+credentials, c.Tracer.Door(http.MethodPost, credentials, true, s.door(metrics.EKSAuth, eksAuthAPI)))
 	mux.Handle("POST /clusters/{name}/changes", s.door(metrics.Changes, eksAuthAPI))
 	mux.Handle("GET "+audit.Path, s.door(metrics.Audit, s.auditEvents(who.ofUser)))
 	s.apis = mux

@@ -18,6 +18,7 @@ import (
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/sts"
+	"github.com/podid/podid/internal/trace"
 )
 
 // DefaultAgentAudience is the audience of the token by which an agent proves
@@ -92,6 +93,8 @@ type Config struct {
 	// the cluster stops sending them. 0: not at all.
 	DrainDelay time.Duration
 
+	// Tracer follows requests for credentials. Nil: they are not followed.
+	Tracer *trace.Tracer
 	// Version is podid's own, for the metrics. "": unknown.
 	Version string
 	// Audit keeps the audit events. Required.

@@ -16,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/trace"
 )
 
 // FirstHop says as whom podid assumes Pod Identity roles.
@@ -115,7 +116,14 @@ func onlyForClocks() aws.Retryer {
 func (a *Assumer) AssumeRole(ctx context.Context, with *identity.Credentials, hop identity.Hop) (identity.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
 	defer cancel()
-	return a.assume(ctx, with, hop)
+	ctx, span := trace.Start(ctx, "STS/AssumeRole", trace.Client)
+	span.Set("rpc.system", "aws-api")
+	span.Set("rpc.service", "STS")
+	span.Set("rpc.method", "AssumeRole")
+	span.Set("cloud.region", hop.Cluster.Region)
+	session, err := a.assume(ctx, with, hop)
+	span.End(err)
+	return session, err
 }
 
 func (a *Assumer) assume(ctx context.Context, with *identity.Credentials, hop identity.Hop) (identity.Session, error) {

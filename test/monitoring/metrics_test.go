@@ -1,6 +1,6 @@
 //go:build linux
 
-package metrics_test
+package monitoring_test
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ import (
 	"github.com/podid/podid/internal/changes"
 	"github.com/podid/podid/internal/devenv"
 	"github.com/podid/podid/internal/metrics"
-	page "github.com/podid/podid/test/metrics"
+	page "github.com/podid/podid/test/monitoring"
 )
 
 const file = "../../docs/metrics.md"

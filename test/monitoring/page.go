@@ -1,6 +1,6 @@
-// Package metrics holds docs/metrics.md against what podid's components say
+// Package monitoring holds docs/metrics.md against what podid's components say
 // when they are scraped.
-package metrics
+package monitoring
 
 import (
 	"fmt"
