@@ -243,23 +243,25 @@ func (c *Console) serviceAccounts(k *call) (any, error) {
 	}
 	type name struct{ namespace, name string }
 	seen := map[name]string{}
-	c.config.Index.each(matcher{filter, scope}, func(e *entry) { seen[name{e.Namespace, e.ServiceAccount}] = e.ID })
+	c.config.Index.each(matcher{filter, scope}, func(e *entry) {
+		if strings.Contains(e.name(), p.word) {
+			seen[name{e.Namespace, e.ServiceAccount}] = e.ID
+		}
+	})
 	if c.config.Surroundings.ServiceAccounts != nil {
 		there, err := c.config.Surroundings.ServiceAccounts(k.Context(), k.user, p.cluster, namespace)
 		if err != nil {
 			return nil, err
 		}
 		for _, s := range there {
-			if _, has := seen[name{s.Namespace, s.Name}]; !has {
+			if _, has := seen[name{s.Namespace, s.Name}]; !has && p.matches(s.Namespace+"/"+s.Name) {
 				seen[name{s.Namespace, s.Name}] = ""
 			}
 		}
 	}
 	out := ServiceAccounts{Items: []ServiceAccount{}}
 	for n, id := range seen {
-		if p.matches(n.namespace + "/" + n.name) {
-			out.Items = append(out.Items, ServiceAccount{n.namespace, n.name, id})
-		}
+		out.Items = append(out.Items, ServiceAccount{n.namespace, n.name, id})
 	}
 	slices.SortFunc(out.Items, func(a, b ServiceAccount) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))

@@ -103,20 +103,20 @@ func (c *Console) facets(k *call) (any, error) {
 	field := q.one("field")
 	prefix := strings.ToLower(q.one("prefix"))
 	limit := q.number("limit", 1, 500, 100)
-	var values func(e *entry) []string
+	var values func(e *entry) (string, string)
 	switch field {
 	case "cluster":
-		filter.Cluster, values = nil, func(e *entry) []string { return []string{e.Cluster.Name} }
+		filter.Cluster, values = nil, func(e *entry) (string, string) { return e.Cluster.Name, "" }
 	case "namespace":
-		filter.Namespace, values = nil, func(e *entry) []string { return []string{e.Namespace} }
+		filter.Namespace, values = nil, func(e *entry) (string, string) { return e.Namespace, "" }
 	case "serviceAccount":
-		filter.ServiceAccount, values = nil, func(e *entry) []string { return []string{e.ServiceAccount} }
+		filter.ServiceAccount, values = nil, func(e *entry) (string, string) { return e.ServiceAccount, "" }
 	case "role":
-		filter.Role, values = nil, func(e *entry) []string { return distinct(e.RoleARN, e.TargetRoleARN) }
+		filter.Role, values = nil, func(e *entry) (string, string) { return e.RoleARN, e.TargetRoleARN }
 	case "account":
-		filter.Account, values = nil, func(e *entry) []string { return distinct(e.account, e.targetAccount) }
+		filter.Account, values = nil, func(e *entry) (string, string) { return e.account, e.targetAccount }
 	case "state":
-		filter.State, values = nil, func(e *entry) []string { return []string{string(e.State)} }
+		filter.State, values = nil, func(e *entry) (string, string) { return string(e.State), "" }
 	default:
 		q.fail("field: want cluster, namespace, serviceAccount, role, account or state.")
 	}
@@ -129,28 +129,22 @@ func (c *Console) facets(k *call) (any, error) {
 	}
 	counts := map[string]int{}
 	c.config.Index.each(matcher{filter, scope}, func(e *entry) {
-		for _, v := range values(e) {
-			if strings.Contains(strings.ToLower(v), prefix) {
-				counts[v]++
-			}
+		one, other := values(e)
+		counts[one]++
+		if other != "" && other != one {
+			counts[other]++
 		}
 	})
 	out := Facets{Field: field, Items: []Facet{}}
 	for v, n := range counts {
-		out.Items = append(out.Items, Facet{v, n})
+		if strings.Contains(strings.ToLower(v), prefix) {
+			out.Items = append(out.Items, Facet{v, n})
+		}
 	}
 	slices.SortFunc(out.Items, func(a, b Facet) int { return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value)) })
 	out.More = len(out.Items) > limit
 	out.Items = out.Items[:min(len(out.Items), limit)]
 	return out, nil
-}
-
-// distinct returns both, or the one that there is.
-func distinct(a, b string) []string {
-	if b == "" || a == b {
-		return []string{a}
-	}
-	return []string{a, b}
 }
 
 // describe answers with one association.

@@ -155,20 +155,24 @@ func replyTo(err error) ErrorReply {
 	return ErrorReply{out}
 }
 
-// fields are those of an AssociationInput, by the word that the texts of
-// association.Rules begin with.
+// fields are those of an AssociationInput, by the word by which the texts of
+// association.Rules name them.
 var fields = map[string]string{
 	"namespace": "namespace", "serviceAccount": "serviceAccount", "roleArn": "roleArn", "targetRoleArn": "targetRoleArn",
-	"policy": "policy", "PackedPolicyTooLarge": "policy", "Tag": "tags",
+	"policy": "policy", "PackedPolicyTooLarge": "policy", "Tag": "tags", "tag": "tags",
 }
 
-// fieldOf names the field that an error is about, where its text begins with it.
+// fieldOf names the field that an error is about: the first that its text names.
 func fieldOf(err error) string {
 	if identity.KindOf(err) != identity.InvalidParameter {
 		return ""
 	}
-	word, _, _ := strings.Cut(identity.SafeMessage(err), " ")
-	return fields[strings.TrimRight(word, ":")]
+	for _, word := range strings.Fields(identity.SafeMessage(err)) {
+		if field := fields[strings.TrimRight(word, ":.,")]; field != "" {
+			return field
+		}
+	}
+	return ""
 }
 
 // digest is short, and stands for a text.

@@ -58,6 +58,9 @@ func newEntry(r Record) *entry {
 	return e
 }
 
+// name is NAMESPACE/SERVICEACCOUNT in lower case, which the text begins with.
+func (e *entry) name() string { return e.text[:len(e.Namespace)+1+len(e.ServiceAccount)] }
+
 func accountOf(roleARN string) string {
 	a, err := identity.ParseARN(roleARN)
 	if err != nil {
@@ -194,6 +197,17 @@ func (x *Index) page(m matcher, sort string, descending bool, skip, limit int) (
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	order := x.orders[sort]
+	if m.all() {
+		total = len(order)
+		for i := skip; i < min(skip+limit, total); i++ {
+			if descending {
+				found = append(found, order[total-1-i])
+			} else {
+				found = append(found, order[i])
+			}
+		}
+		return found, total
+	}
 	for i := range order {
 		e := order[i]
 		if descending {

@@ -35,16 +35,64 @@ func (c *Console) draw(k *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []*entry
-	c.config.Index.each(matcher{filter, scope}, func(e *entry) { found = append(found, e) })
+	found := 0
+	drawn := make([]map[group]*member, len(tried))
+	for i := range drawn {
+		drawn[i] = map[group]*member{}
+	}
+	c.config.Index.each(matcher{filter, scope}, func(e *entry) {
+		found++
+		for i, by := range tried {
+			groupOf(e, by).add(drawn[i], e)
+		}
+	})
 	var f *flows
-	for _, by = range tried {
-		f = flowsOf(found, by, len(c.config.Clusters) > 1, c.config.Surroundings.Accounts)
+	for i := range tried {
+		by = tried[i]
+		if i+1 < len(tried) && by == granularities[0] && len(drawn[i]) > limit {
+			continue // there are at least as many flows
+		}
+		f = flowsOf(drawn[i], by, len(c.config.Clusters) > 1, c.config.Surroundings.Accounts)
 		if len(f.flows) <= limit {
 			break
 		}
 	}
-	return f.drawn(by, len(found), limit), nil
+	return f.drawn(by, found, limit), nil
+}
+
+// group is what associations that are drawn alike have in common.
+type group struct{ cluster, namespace, serviceAccount, role, target string }
+
+func groupOf(e *entry, by string) group {
+	g := group{e.Cluster.Name, e.Namespace, e.ServiceAccount, e.RoleARN, e.TargetRoleARN}
+	if by != granularities[0] {
+		g.serviceAccount = ""
+	}
+	if by == granularities[2] {
+		g.role, g.target = e.account, e.targetAccount
+	}
+	return g
+}
+
+// member counts those of a group.
+type member struct {
+	id                      string // of one of them
+	total, working, failing int
+}
+
+func (g group) add(to map[group]*member, e *entry) {
+	m := to[g]
+	if m == nil {
+		m = &member{id: e.ID}
+		to[g] = m
+	}
+	m.total++
+	switch e.State {
+	case Working:
+		m.working++
+	case Failing, NotReady:
+		m.failing++
+	}
 }
 
 // flows are the flows of associations.
@@ -54,69 +102,66 @@ type flows struct {
 	paths map[[2]string]map[string]bool
 }
 
-func flowsOf(all []*entry, by string, clusters bool, accounts map[string]string) *flows {
+func flowsOf(all map[group]*member, by string, clusters bool, accounts map[string]string) *flows {
 	f := &flows{nodes: map[string]*MapNode{}, flows: map[[2]string]*MapFlow{}, paths: map[[2]string]map[string]bool{}}
-	for _, e := range all {
-		stations := stationsOf(e, by, clusters, accounts)
+	for g, m := range all {
+		stations := stationsOf(g, by, clusters, accounts)
 		ids := make([]string, len(stations))
 		for i, n := range stations {
 			ids[i] = n.ID
 			if f.nodes[n.ID] == nil {
 				f.nodes[n.ID] = &n
 			}
-			f.nodes[n.ID].Associations++
+			f.nodes[n.ID].Associations += m.total
 		}
 		path := strings.Join(ids, " ")
 		for i := 1; i < len(ids); i++ {
-			f.add([2]string{ids[i-1], ids[i]}, path, e)
+			f.add([2]string{ids[i-1], ids[i]}, path, m)
 		}
 	}
 	return f
 }
 
-func (f *flows) add(key [2]string, path string, e *entry) {
+func (f *flows) add(key [2]string, path string, m *member) {
 	flow := f.flows[key]
 	if flow == nil {
-		flow = &MapFlow{From: key[0], To: key[1], AssociationID: e.ID}
+		flow = &MapFlow{From: key[0], To: key[1], AssociationID: m.id}
 		f.flows[key], f.paths[key] = flow, map[string]bool{}
 	}
-	if flow.Associations++; flow.Associations > 1 {
+	flow.Associations += m.total
+	flow.Working += m.working
+	flow.Failing += m.failing
+	if flow.Associations > 1 {
 		flow.AssociationID = ""
-	}
-	switch e.State {
-	case Working:
-		flow.Working++
-	case Failing, NotReady:
-		flow.Failing++
 	}
 	if len(f.paths[key]) < maxPaths {
 		f.paths[key][path] = true
 	}
 }
 
-// stationsOf are the nodes that an association goes through.
-func stationsOf(e *entry, by string, clusters bool, accounts map[string]string) []MapNode {
+// stationsOf are the nodes that the associations of a group go through.
+func stationsOf(g group, by string, clusters bool, accounts map[string]string) []MapNode {
 	left, right, _ := strings.Cut(by, ",")
-	namespace := e.Namespace
+	namespace := g.namespace
 	parent := ""
 	if clusters {
-		namespace, parent = e.Cluster.Name+"/"+e.Namespace, e.Cluster.Name
+		namespace, parent = g.cluster+"/"+g.namespace, g.cluster
 	}
 	out := []MapNode{{ID: "ns:" + namespace, Kind: "namespace", Label: namespace, Parent: parent}}
 	if left == "serviceAccount" {
-		out[0] = MapNode{ID: "sa:" + namespace + "/" + e.ServiceAccount, Kind: "serviceAccount", Label: e.ServiceAccount, Parent: namespace}
+		out[0] = MapNode{ID: "sa:" + namespace + "/" + g.serviceAccount, Kind: "serviceAccount", Label: g.serviceAccount, Parent: namespace}
 	}
-	for i, arn := range []string{e.RoleARN, e.TargetRoleARN} {
+	for i, arn := range []string{g.role, g.target} { // or their accounts
 		if arn == "" {
 			continue
 		}
 		column := i + 1
 		side := [...]string{"role:", "target:"}[i]
-		account := accountOf(arn)
 		if right == "account" {
-			out = append(out, MapNode{ID: side + account, Kind: "account", Column: column, Label: cmp.Or(accounts[account], account), Parent: account})
+			out = append(out, MapNode{ID: side + arn, Kind: "account", Column: column, Label: cmp.Or(accounts[arn], arn), Parent: arn})
 			continue
 		}
+		account := accountOf(arn)
 		label := arn
 		if parsed, err := identity.ParseARN(arn); err == nil {
 			label = cmp.Or(parsed.RoleName(), arn)

@@ -125,6 +125,11 @@ type matcher struct {
 	scope Scope
 }
 
+// all tells whether it matches everything.
+func (m *matcher) all() bool {
+	return m.scope.All && len(m.Query)+len(m.Cluster)+len(m.Namespace)+len(m.ServiceAccount)+len(m.Role)+len(m.Account)+len(m.State)+len(m.Tag) == 0
+}
+
 func (m *matcher) matches(e *entry) bool {
 	return m.scope.sees(e.Namespace) &&
 		is(m.Cluster, e.Cluster.Name) && is(m.Namespace, e.Namespace) && is(m.ServiceAccount, e.ServiceAccount) && is(m.State, e.State) &&

@@ -155,6 +155,8 @@ export interface ChainArrow {
   sessionName?: string;
   durationSeconds?: number;
   sessionPolicy?: boolean;
+  tried?: Verdict;
+  triedText?: string;
 }
 
 export interface ChainNode {
@@ -372,6 +374,7 @@ export interface Pods {
   items: Pod[];
   total: number;
   known: boolean;
+  reason?: string;
 }
 
 export interface Policies {
