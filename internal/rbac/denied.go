@@ -54,8 +54,10 @@ func missing(user string, p permission) (string, error) {
 	}
 	rule := rbacv1.PolicyRule{APIGroups: []string{Group}, Resources: []string{p.resource}, Verbs: []string{p.verb}}
 	names := []string{"podid", p.verb, p.resource}
-	if p.resource == iamRoles {
+	if p.namespace == "" && p.name != "" { // in its namespace, whoever may touch one association may touch all
 		rule.ResourceNames = []string{p.name}
+	}
+	if p.resource == iamRoles {
 		_, account, _ := strings.Cut(p.name, "::")
 		names = []string{"podid", p.verb, account}
 	}

@@ -1,6 +1,7 @@
 package rbac_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -131,11 +132,13 @@ func TestRefusalHoldsTheMissingObjects(t *testing.T) {
 		role    string
 		binding string
 		subject rbacv1.Subject
+		named   string // in the rule. Empty: the role
 	}{
-		"pass":              {"alice", pass, "ClusterRole", "podid-pass-111122223333-role-path-App-x", "podid-pass-111122223333-role-path-App-x-alice", rbacv1.Subject{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: "alice"}},
-		"service account":   {"system:serviceaccount:flux:tenant", pass, "ClusterRole", "podid-pass-111122223333-role-path-App-x", "podid-pass-111122223333-role-path-App-x-system-serviceaccount-flux-tenant", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "flux", Name: "tenant"}},
-		"in a namespace":    {"alice@example.com", create, "Role", "podid-create-podidentityassociations", "podid-create-podidentityassociations-alice-example.com", rbacv1.Subject{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: "alice@example.com"}},
-		"name full of YAML": {"a\": [x\n---\nb: '%/", pass, "ClusterRole", "podid-pass-111122223333-role-path-App-x", "podid-pass-111122223333-role-path-App-x-a-x-----b-", rbacv1.Subject{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: "a\": [x\n---\nb: '%/"}},
+		"pass":              {"alice", pass, "ClusterRole", "podid-pass-111122223333-role-path-App-x", "podid-pass-111122223333-role-path-App-x-alice", rbacv1.Subject{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: "alice"}, ""},
+		"service account":   {"system:serviceaccount:flux:tenant", pass, "ClusterRole", "podid-pass-111122223333-role-path-App-x", "podid-pass-111122223333-role-path-App-x-system-serviceaccount-flux-tenant", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "flux", Name: "tenant"}, ""},
+		"in a namespace":    {"alice@example.com", create, "Role", "podid-create-podidentityassociations", "podid-create-podidentityassociations-alice-example.com", rbacv1.Subject{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: "alice@example.com"}, ""},
+		"the cluster":       {"alice", identity.Access{Action: "eks-auth:AssumeRoleForPodIdentity", Resource: home.ARN()}, "ClusterRole", "podid-assumerole-clusters", "podid-assumerole-clusters-alice", rbacv1.Subject{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: "alice"}, home.Name},
+		"name full of YAML": {"a\": [x\n---\nb: '%/", pass, "ClusterRole", "podid-pass-111122223333-role-path-App-x", "podid-pass-111122223333-role-path-App-x-a-x-----b-", rbacv1.Subject{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: "a\": [x\n---\nb: '%/"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := callerOf(t, c.user, no).Authorize(t.Context(), c.access)
@@ -153,7 +156,7 @@ func TestRefusalHoldsTheMissingObjects(t *testing.T) {
 				gotBinding.RoleRef.Kind != c.kind || gotBinding.RoleRef.Name != c.role || gotBinding.Subjects[0] != c.subject {
 				t.Errorf("got\n%s", text)
 			}
-			if c.kind == "ClusterRole" && !slices.Equal(gotRole.Rules[0].ResourceNames, []string{role}) {
+			if named := []string{cmp.Or(c.named, role)}; c.kind == "ClusterRole" && !slices.Equal(gotRole.Rules[0].ResourceNames, named) {
 				t.Errorf("the rule is for %q", gotRole.Rules[0].ResourceNames)
 			}
 			if (c.kind == "Role") != (gotRole.Namespace == "shop" && gotBinding.Namespace == "shop") {

@@ -25,7 +25,7 @@ func (s *server) newManager() (manager.Manager, error) {
 	again := true // a manager that lost the lease is followed by another
 	m, err := manager.New(s.cluster.api, manager.Options{
 		Scheme:                        s.cluster.scheme,
-		NewCache:                      func(*rest.Config, cache.Options) (cache.Cache, error) { return borrowed{s.cluster.cache}, nil },
+		NewCache:                      func(*rest.Config, cache.Options) (cache.Cache, error) { return &borrowed{Cache: s.cluster.cache}, nil },
 		Logger:                        logr.FromSlogHandler(s.config.Logger.Handler()),
 		LeaderElection:                true,
 		LeaderElectionID:              leaseName,
@@ -60,15 +60,6 @@ func (s *server) verify(ctx context.Context, a identity.Association) (hop int, e
 // trying its chain. A policy that demands a particular pod refuses it.
 func madeUp(a identity.Association) identity.Subject {
 	return identity.Subject{Namespace: a.Namespace, ServiceAccount: a.ServiceAccount, PodName: a.ServiceAccount + "-0", PodUID: uuid.NewString()}
-}
-
-// borrowed is a cache that somebody else keeps.
-type borrowed struct{ cache.Cache }
-
-// Start waits for the end, as the cache runs already.
-func (borrowed) Start(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
 }
 
 // againAfter is how soon a replica that lost the lease asks for it again.

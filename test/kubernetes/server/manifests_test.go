@@ -29,6 +29,7 @@ func manifests(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	var out []string
+	text = bytes.ReplaceAll(text, []byte("CLUSTER_NAME"), []byte(clusterName))
 	for _, document := range bytes.Split(text, []byte("\n---\n")) {
 		var object map[string]any
 		if err := yaml.Unmarshal(document, &object); err != nil {

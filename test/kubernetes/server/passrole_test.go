@@ -123,9 +123,12 @@ func (k kubectl) fails(args ...string) string {
 }
 
 // keyOf makes an access key of a user, and the environment of AWS clients with it.
-func (w *world) keyOf(user string) []string {
+func (w *world) keyOf(user string, uses ...string) []string {
 	w.t.Helper()
-	key, err := accesskey.New(user, nil, []string{accesskey.UseEKS})
+	if len(uses) == 0 {
+		uses = []string{accesskey.UseEKS}
+	}
+	key, err := accesskey.New(user, nil, uses)
 	if err != nil {
 		w.t.Fatal(err)
 	}
