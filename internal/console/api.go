@@ -335,6 +335,8 @@ type Tag struct {
 // possible: as podid policies prints them.
 type Policies struct {
 	Forms []PolicyForm `json:"forms"`
+	// Unavailable says why there are none; empty: there are.
+	Unavailable string `json:"unavailable,omitempty"`
 }
 
 // PolicyForm is one way for the target role to tell this association from others.

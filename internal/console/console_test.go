@@ -361,6 +361,10 @@ func TestPreview(t *testing.T) {
 	if p := ask(PreviewInput{Association: input()}); p.Valid || p.Problems[0].Code != "AccessDenied" || p.Explanation.Report != nil || p.Explanation.Unavailable == "" {
 		t.Errorf("the policies of a role that is not theirs are shown: %+v", p)
 	}
+	unknown := newFixture(t, func(c *Config) { c.FirstHopUnknown = true })
+	if w := unknown.do("POST", "/preview", PreviewInput{Association: input()}); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "aws.identityARN") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 	if !slices.Equal(f.user.asked, []string{"create dry", "create dry"}) {
 		t.Errorf("a preview has changed something: %v", f.user.asked)
 	}

@@ -224,7 +224,8 @@ func (c *Console) policies(k *call) (any, error) {
 func (c *Console) policiesOf(a identity.Association) (*Policies, error) {
 	out := &Policies{Forms: []PolicyForm{}}
 	if c.config.FirstHopUnknown {
-		return nil, identity.Errorf(identity.InvalidRequest, "podid's own IAM identity, which the Pod Identity role has to trust, is not told: whoever installed podid sets the chart's aws.identityARN.")
+		out.Unavailable = "podid's own IAM identity, which the Pod Identity role has to trust, is not told: whoever installed podid sets the chart's aws.identityARN."
+		return out, nil
 	}
 	forms := []rolepolicy.Form{rolepolicy.Tags, rolepolicy.ExternalID}
 	names := map[rolepolicy.Form]string{rolepolicy.Tags: "tags", rolepolicy.ExternalID: "external-id"}

@@ -98,6 +98,7 @@ export default defineConfig({
           { text: 'Find out why', link: '/explain' },
           { text: 'Write the policies', link: '/policies' },
           { text: 'Monitor', link: '/monitoring' },
+          { text: 'The console', link: '/console' },
           { text: 'Use kubectl podid', link: '/kubectl' },
           { text: 'Use AWS itself', link: '/aws' },
         ],
