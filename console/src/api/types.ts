@@ -379,6 +379,7 @@ export interface Pods {
 
 export interface Policies {
   forms: PolicyForm[];
+  unavailable?: string;
 }
 
 export interface Policy {
