@@ -10,6 +10,7 @@
 # make site   the documentation as a site, in site/dist; a dead link fails
 # make man    the man pages, in dist/man
 # make dist   for each of ARCHS a tarball with programs, man pages, completion and licence, and checksums
+# make monitoring  the alerts and the dashboard: minutes the first time, then seconds
 # make images the container images, as archives in dist/ (ARCHS="amd64 arm64" VERSION=v1.2.3)
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
@@ -18,9 +19,9 @@ FUZZ ?= internal
 BENCHTIME ?= 1s
 export CGO_ENABLED = 1
 
-.PHONY: console console-check browser soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images site man dist bench-changes
+.PHONY: monitoring console console-check browser soak test generate lint generated vuln unit fuzz bench cost clients kubernetes nodes e2e images site man dist bench-changes
 
-test: lint generated vuln clients kubernetes console-check browser unit
+test: lint generated vuln clients kubernetes console-check browser monitoring unit
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt these files:"; echo "$$unformatted"; exit 1; fi
@@ -32,6 +33,14 @@ generate:
 	cd test/chart && $(GO) test -count=1 -run 'Golden|Plain' . -update
 	$(GO) test -count=1 -run Reference ./cmd/podid ./test/docs -update
 	$(GO) test -count=1 -run Documented ./test/monitoring -update
+
+# The alerts: Prometheus' own judgement of them, and when they fire. Compiling it
+# takes minutes the first time; what finds targets in clouds is left out.
+monitoring:
+	$(GO) build -C tools/monitoring -tags remove_all_sd -o "$$(pwd)/dist/" github.com/prometheus/prometheus/cmd/promtool
+	dist/promtool check rules charts/podid/monitoring/alerts.yaml
+	dist/promtool test rules test/monitoring/alerts_test.yaml
+	cd tools/monitoring && $(GO) vet ./... && $(GO) test -tags remove_all_sd ./...
 
 # Whatever is generated has to be what make generate would write.
 generated:

@@ -131,7 +131,7 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &front{own: mux, console: page, aws: sim}, nil
+	return &front{own: mux, console: e.metrics.Door(metrics.Console, page), aws: sim}, nil
 }
 
 // caller hands the API handlers who signed the request, as the small AWS found.

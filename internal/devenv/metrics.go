@@ -13,7 +13,7 @@ import (
 func (e *environment) measure() *metrics.Set {
 	return metrics.New(metrics.Config{
 		Version:  e.config.Version,
-		Doors:    []string{metrics.EKS, metrics.EKSAuth, metrics.Changes},
+		Doors:    []string{metrics.EKS, metrics.EKSAuth, metrics.Changes, metrics.Console},
 		Chains:   func() chain.Stats { return e.chains.Stats() },
 		Feed:     func() changes.Stats { return e.feed.Stats() },
 		Sequence: func() uint64 { return e.feed.Stats().Sequence },

@@ -79,6 +79,11 @@ networkPolicy:
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
   consoleFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: oauth2-proxy}}}]
 console: {enabled: true, readOnly: true, service: {type: LoadBalancer, annotations: {a: b}}}
+monitoring:
+  podMonitors: {enabled: true, labels: {release: prometheus}, interval: 15s}
+  rules: {enabled: true, labels: {release: prometheus}}
+  dashboard: {enabled: true, labels: {grafana_dashboard: "yes"}}
+tracing: {endpoint: "http://collector.observability.svc:4318", ratio: 0.01}
 rbac:
   aggregate: false
   passRoles:

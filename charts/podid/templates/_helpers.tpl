@@ -75,3 +75,25 @@ capabilities:
 {{- end -}}
 {{- $names | toJson -}}
 {{- end -}}
+
+{{/* The environment that turns traces on. */}}
+{{- define "podid.tracing" -}}
+{{- with .Values.tracing.endpoint -}}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ $.Values.tracing.ratio | quote }}
+- name: NODE_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.cluster.name={{ $.Values.cluster.name }},k8s.node.name=$(NODE_NAME),k8s.pod.name=$(POD_NAME)
+{{- end -}}
+{{- end -}}
