@@ -222,11 +222,15 @@ func (a *associations) newDescribe() *cobra.Command {
 }
 
 func (a *associations) newList() *cobra.Command {
+	var role, account string
 	cmd := &cobra.Command{
-		Use:     "list [-n NAMESPACE] [-s SERVICEACCOUNT]",
-		Short:   "List the associations of a cluster",
-		Example: "  podid association list\n  podid association list -n default -o json",
-		Args:    cobra.NoArgs,
+		Use:   "list [-n NAMESPACE] [-s SERVICEACCOUNT] [--role ROLE] [--account ACCOUNT]",
+		Short: "List the associations of a cluster, or those that lead to a role or an account",
+		Example: `  podid association list
+  podid association list -n default -o json
+  podid association list --role arn:aws:iam::444455556666:role/orders   # who can become this role
+  podid association list --account 444455556666                         # who can become a role of this account`,
+		Args: cobra.NoArgs,
 		RunE: a.at(func(cmd *cobra.Command, where place, _ []string) error {
 			client, _, err := a.open(cmd, where)
 			if err != nil {
@@ -243,10 +247,15 @@ func (a *associations) newList() *cobra.Command {
 				}
 				all = append(all, page.Associations...)
 			}
-			return a.printList(cmd, all)
+			if role == "" && account == "" {
+				return a.printList(cmd, all)
+			}
+			return a.printLeading(cmd, client, all, role, account)
 		}),
 	}
 	a.subjectFlags(cmd, "")
+	cmd.Flags().StringVar(&role, "role", "", "only those that lead to this role: its ARN or name")
+	cmd.Flags().StringVar(&account, "account", "", "only those that lead to a role of this AWS account")
 	outputFlag(cmd, &a.output, "json", "yaml")
 	return cmd
 }
@@ -326,11 +335,13 @@ func (a *associations) planned(cmd *cobra.Command, client associationAPI, id str
 }
 
 func (a *associations) newDelete() *cobra.Command {
+	var dryRun bool
 	cmd := &cobra.Command{
-		Use:     "delete ID | -n NAMESPACE -s SERVICEACCOUNT",
-		Short:   "Delete an association",
-		Example: "  podid association delete -n default -s demo-app-sa",
-		Args:    cobra.MaximumNArgs(1),
+		Use:   "delete ID | -n NAMESPACE -s SERVICEACCOUNT",
+		Short: "Delete an association, or say what that would change",
+		Example: `  podid association delete -n default -s demo-app-sa --dry-run   # what would change, and for which pods
+  podid association delete -n default -s demo-app-sa`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: a.at(func(cmd *cobra.Command, where place, args []string) error {
 			client, _, err := a.open(cmd, where)
 			if err != nil {
@@ -340,6 +351,9 @@ func (a *associations) newDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if dryRun {
+				return a.foretell(cmd, where, client, id)
+			}
 			out, err := client.DeletePodIdentityAssociation(cmd.Context(), &eks.DeletePodIdentityAssociationInput{ClusterName: &a.cluster, AssociationId: &id})
 			if err != nil {
 				return err
@@ -348,6 +362,7 @@ func (a *associations) newDelete() *cobra.Command {
 		}),
 	}
 	a.subjectFlags(cmd, "default")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "delete nothing: say what would change, and for which pods")
 	outputFlag(cmd, &a.output, "json", "yaml")
 	return cmd
 }

@@ -31,13 +31,18 @@ type associationView struct {
 	ModifiedAt         *time.Time        `json:"modifiedAt,omitempty"`
 }
 
-func (a *associations) print(cmd *cobra.Command, p *types.PodIdentityAssociation) error {
-	v := associationView{
+// viewOf is an association as AWS's API has it.
+func viewOf(p *types.PodIdentityAssociation) associationView {
+	return associationView{
 		ClusterName: aws.ToString(p.ClusterName), Namespace: aws.ToString(p.Namespace), ServiceAccount: aws.ToString(p.ServiceAccount),
 		AssociationARN: aws.ToString(p.AssociationArn), AssociationID: aws.ToString(p.AssociationId), RoleARN: aws.ToString(p.RoleArn),
 		TargetRoleARN: aws.ToString(p.TargetRoleArn), ExternalID: aws.ToString(p.ExternalId), DisableSessionTags: p.DisableSessionTags,
 		Policy: aws.ToString(p.Policy), Tags: p.Tags, OwnerARN: aws.ToString(p.OwnerArn), CreatedAt: p.CreatedAt, ModifiedAt: p.ModifiedAt,
 	}
+}
+
+func (a *associations) print(cmd *cobra.Command, p *types.PodIdentityAssociation) error {
+	v := viewOf(p)
 	return write(cmd.OutOrStdout(), a.output, v, func() error {
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		row := func(name, value string) {

@@ -64,7 +64,7 @@ cluster, and brings a small AWS of its own, so that all of it runs with no AWS a
 	}
 	root.AddCommand(
 		newDev(), newDemo(), newExec(), newToken(), newAssociation(), newRevoke(), newExplain(), newAudit(), newPolicies(), newAccessKey(),
-		newInstall(), newServer(), newVersion(), newMan(),
+		newInstall(), newServer(), newStatus(), newVersion(), newMan(),
 	)
 	return root
 }

@@ -17,7 +17,7 @@ func TestEveryCommandHasHelpAndAnExample(t *testing.T) {
 	for _, command := range [][]string{
 		{}, {"dev"}, {"demo"}, {"exec"}, {"token"}, {"version"},
 		{"association", "create"}, {"association", "describe"}, {"association", "list"}, {"association", "update"}, {"association", "delete"},
-		{"access-key", "create"}, {"access-key", "list"}, {"access-key", "delete"}, {"explain"}, {"policies"}, {"revoke"}, {"audit"}, {"audit", "verify"},
+		{"access-key", "create"}, {"access-key", "list"}, {"access-key", "delete"}, {"explain"}, {"policies"}, {"revoke"}, {"status"}, {"man"}, {"audit"}, {"audit", "verify"},
 	} {
 		status, out, _ := podid(append(command, "--help")...)
 		if status != 0 || !strings.Contains(out, "Examples:") {
@@ -53,6 +53,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"no cluster: give --cluster": {"association", "list"},
 		"no such file":               {"dev", "--world", "/no/such/world.yaml"},
 		"want json or yaml":          {"version", "-o", "xml"},
+		"start one with 'podid dev":  {"status"},
 		"unknown command":            {"frobnicate"},
 	} {
 		status, out, stderr := podid(args...)

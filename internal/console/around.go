@@ -94,7 +94,15 @@ func (c *Console) deletion(k *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Deletion{Pods: pods, Consequences: consequences(r, pods), CredentialsUntil: c.until(k, r)}, nil
+	d := DeletionOf(r, pods)
+	d.CredentialsUntil = c.until(k, r)
+	return d, nil
+}
+
+// DeletionOf is what deleting an association does, as far as the association and
+// its pods tell.
+func DeletionOf(r Record, pods Pods) Deletion {
+	return Deletion{Pods: pods, Consequences: consequences(r, pods)}
 }
 
 // consequences say in sentences what deleting an association does.

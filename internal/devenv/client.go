@@ -17,6 +17,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/podid/podid/internal/audit"
+	"github.com/podid/podid/internal/console"
 )
 
 // The variables of the env file by which commands find a running podid dev.
@@ -123,4 +124,33 @@ func (c *Client) Token(ctx context.Context, pod Pod) (TokenReply, error) {
 		return TokenReply{}, fmt.Errorf("token: %w", err)
 	}
 	return reply, nil
+}
+
+// Console asks the API of the console for what is at path, below its prefix.
+func (c *Client) Console(ctx context.Context, path string, reply any) error {
+	target, err := url.JoinPath(c.Endpoint, console.Prefix, path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", envEndpoint, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("podid dev does not answer at %s (is it still running?): %w", c.Endpoint, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		var refusal console.ErrorReply
+		if err := json.Unmarshal(answer, &refusal); err != nil {
+			return fmt.Errorf("podid dev answered %s", res.Status)
+		}
+		return errors.New(refusal.Error.Message)
+	}
+	return json.Unmarshal(answer, reply)
 }

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/podid/podid/internal/identity"
 )
@@ -66,4 +67,20 @@ func hasToken(pod *corev1.Pod) bool {
 			return s.ServiceAccountToken != nil && s.ServiceAccountToken.Audience == identity.Audience
 		})
 	})
+}
+
+// Pods names the pods that run as a service account now, or are about to.
+func (k *Cluster) Pods(ctx context.Context, namespace, serviceAccount string) ([]string, error) {
+	// https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/#list-of-supported-fields
+	list, err := k.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.serviceAccountName", serviceAccount).String()})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range list.Items {
+		if phase := list.Items[i].Status.Phase; phase != corev1.PodSucceeded && phase != corev1.PodFailed {
+			names = append(names, list.Items[i].Name)
+		}
+	}
+	return names, nil
 }

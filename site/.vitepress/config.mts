@@ -77,12 +77,24 @@ export default defineConfig({
     editLink: { pattern: `${repository}/edit/main/docs/:path` },
     nav: [
       { text: 'Quick start', link: '/quick-start' },
+      { text: 'Five questions', link: '/questions' },
     ],
     sidebar: [
       {
         text: 'Start',
         items: [
           { text: 'Quick start', link: '/quick-start' },
+          { text: 'Five questions', link: '/questions' },
+        ],
+      },
+      {
+        text: 'Tutorials',
+        items: [
+          { text: 'A bucket in another account', link: '/tutorials/cross-account-s3' },
+          { text: 'Session tags and ABAC', link: '/tutorials/tags-and-abac' },
+          { text: 'Session policies', link: '/tutorials/session-policies' },
+          { text: 'From IRSA', link: '/tutorials/from-irsa' },
+          { text: 'From EKS Pod Identity, and back', link: '/tutorials/from-eks-pod-identity' },
         ],
       },
       {
@@ -98,9 +110,9 @@ export default defineConfig({
           { text: 'Find out why', link: '/explain' },
           { text: 'Write the policies', link: '/policies' },
           { text: 'Monitor', link: '/monitoring' },
-          { text: 'The console', link: '/console' },
           { text: 'Use kubectl podid', link: '/kubectl' },
           { text: 'Use AWS itself', link: '/aws' },
+          { text: 'Use the console', link: '/console' },
         ],
       },
       {

@@ -317,8 +317,11 @@ func (a *awaited) String() string {
 	return a.all.String()
 }
 
+var spaces = regexp.MustCompile(" +")
+
 // shows tells whether out is what a page shows. There … stands for any text
-// within a line, and on a line of its own for any lines.
+// within a line, and on a line of its own for any lines. How many spaces there
+// are between words does not count: columns are as wide as what is in them.
 func shows(page, out string) bool {
 	var pattern strings.Builder
 	pattern.WriteString("^")
@@ -329,7 +332,7 @@ func shows(page, out string) bool {
 		}
 		parts := strings.Split(strings.TrimRight(line, " "), "…")
 		for i := range parts {
-			parts[i] = regexp.QuoteMeta(parts[i])
+			parts[i] = spaces.ReplaceAllString(regexp.QuoteMeta(parts[i]), " +")
 		}
 		pattern.WriteString(strings.Join(parts, `.*`) + ` *\n`)
 	}
@@ -349,6 +352,8 @@ func TestShows(t *testing.T) {
 		{"first\n…\nlast\n", "first\nlast\n", true},
 		{"…\nlast\n", "first\n", false},
 		{"a.c\n", "abc\n", false},
+		{"a  b\n", "a    b\n", true},
+		{"a b\n", "ab\n", false},
 	} {
 		if got := shows(c.page, c.out); got != c.want {
 			t.Errorf("%q shows %q: %t", c.page, c.out, got)
