@@ -1,6 +1,8 @@
 import AppLayout from '@cloudscape-design/components/app-layout';
 import BreadcrumbGroup from '@cloudscape-design/components/breadcrumb-group';
+import ContentLayout from '@cloudscape-design/components/content-layout';
 import Flashbar, { type FlashbarProps } from '@cloudscape-design/components/flashbar';
+import Header from '@cloudscape-design/components/header';
 import SideNavigation from '@cloudscape-design/components/side-navigation';
 import SplitPanel from '@cloudscape-design/components/split-panel';
 import TopNavigation from '@cloudscape-design/components/top-navigation';
@@ -37,7 +39,7 @@ function page({ path, query }: Route): Page {
   switch (section) {
     case 'associations':
       if (!id) return { title: 'Associations', crumbs: [list], body: <Associations query={query} /> };
-      if (id === 'new') return { title: 'Create association', crumbs: [list, { text: 'Create association', href: to(path) }], body: <Edit key="new" from={query} />, form: true };
+      if (id === 'new') return { title: 'Create association', crumbs: [list, { text: 'Create association', href: to(path) }], body: <Edit key={`new ${query}`} from={query} />, form: true };
       if (what === 'edit')
         return { title: 'Edit association', crumbs: [list, { text: id, href: to(['associations', id]) }, { text: 'Edit', href: to(path) }], body: <Edit key={id} id={id} />, form: true };
       return { title: id, crumbs: [list, { text: id, href: to(path) }], body: <Association key={id} id={id} query={query} /> };
@@ -48,7 +50,7 @@ function page({ path, query }: Route): Page {
     case 'health':
       return { title: 'Health', crumbs: [{ text: 'Health', href: to(path) }], body: <Health /> };
     default:
-      return { title: 'Not found', crumbs: [], body: <Trouble title="There is no such page" error={{ message: location.hash }} /> };
+      return { title: 'Not found', crumbs: [], body: <ContentLayout header={<Header variant="h1">Not found</Header>}>There is no such page: {location.hash}</ContentLayout> };
   }
 }
 
@@ -83,9 +85,9 @@ function Top({ session, onSignOut }: { session?: Session; onSignOut: () => void 
   const isDark = useDark();
   const cluster = session?.clusters[0];
   return (
-    <header id="top">
+    <div id="top">
       <TopNavigation
-        identity={{ href: to(['associations']), title: 'podid', logo: { src: logo, alt: '' } }}
+        identity={{ href: to(['associations']), title: 'podid', logo: { src: logo, alt: 'Logo' } }}
         utilities={[
           ...(session?.readOnly ? [{ type: 'button' as const, text: 'Read-only', iconName: 'lock-private' as const, title: 'Changes are turned off by whoever runs podid' }] : []),
           ...(session && cluster
@@ -125,7 +127,7 @@ function Top({ session, onSignOut }: { session?: Session; onSignOut: () => void 
             : []),
         ]}
       />
-    </header>
+    </div>
   );
 }
 

@@ -275,7 +275,7 @@ interface ComingProps {
 /** Coming is what would come of saving. */
 function Coming({ complete, problems, preview, loading, error, retry, editing }: ComingProps) {
   return (
-    <>
+    <SpaceBetween size="l">
       <Container
         header={
           <Header variant="h2" description="Nothing is saved yet." info={loading && preview && <StatusIndicator type="loading">Looking again</StatusIndicator>}>
@@ -309,6 +309,6 @@ function Coming({ complete, problems, preview, loading, error, retry, editing }:
           <PoliciesOf policies={preview.policies} />
         </Container>
       )}
-    </>
+    </SpaceBetween>
   );
 }

@@ -9,12 +9,13 @@ import Pagination from '@cloudscape-design/components/pagination';
 import Select from '@cloudscape-design/components/select';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { get } from '../api/client';
 import type { AssociationPage, Map as Flows, MapFlow, MapNode } from '../api/types';
 import { properties, suggest } from '../parts/associationfilter';
 import { asQuery, FilterBar, read, write, type Filter } from '../parts/filter';
 import { FlowPicture } from '../parts/flowpicture';
+import { gather, gathered } from '../parts/flows';
 import { Empty, Loading, StateOf, Trouble } from '../parts/states';
 import { go, replace, to } from '../route';
 import { useLoad } from '../use';
@@ -37,10 +38,14 @@ const drawnAs: Record<string, string> = {
 export default function FlowMap({ query }: { query: URLSearchParams }) {
   const filter = read(query, properties);
   const by = grains.find((g) => g.value === query.get('by')) ?? grains[0];
-  const ask = { ...asQuery(filter), by: by?.value, limit: by?.value === 'auto' ? 160 : 600 };
-  const map = useLoad(JSON.stringify(ask), (signal) => get<Flows>('/map', ask, signal));
+  const ask = { ...asQuery(filter), by: by?.value };
+  const key = JSON.stringify(ask);
+  const map = useLoad(key, (signal) => flowsOf(ask, signal));
+  const [whole, setWhole] = useState<string>();
   const move = (next: { filter?: Filter; by?: string }) => replace(write('map', next.filter ?? filter, { by: next.by ?? query.get('by') ?? undefined }));
   const m = map.data;
+  const most = whole === key ? Infinity : rows;
+  const drawn = useMemo(() => m && gather(m, most), [m, most]);
   const filtered = Object.keys(filter).length > 0;
   return (
     <ContentLayout header={<Header variant="h1" description="Which pods can become which roles. Point at a name or a flow to trace it; choose one to see its associations.">Map</Header>}>
@@ -65,10 +70,14 @@ export default function FlowMap({ query }: { query: URLSearchParams }) {
             {m?.truncated && <Alert type="info">The largest flows are drawn: {count(m.shown, 'association')} of {m.associations.toLocaleString('en')}. Filter, or draw namespaces and accounts, to see the rest.</Alert>}
             {map.error ? (
               <Trouble title="The map could not be had" error={map.error} retry={map.reload} />
-            ) : !m ? (
+            ) : !m || !drawn ? (
               <Loading what="the map" />
             ) : m.flows?.length ? (
-              <FlowPicture flows={m} onNode={(node) => move({ filter: narrowed(filter, node) })} onFlow={(flow) => follow(flow, m, filter, (next) => move({ filter: next }))} />
+              <FlowPicture
+                flows={drawn}
+                onNode={(node) => (node.kind === gathered ? setWhole(key) : move({ filter: narrowed(filter, node) }))}
+                onFlow={(flow) => follow(flow, drawn, filter, (next) => move({ filter: next }))}
+              />
             ) : (
               <Empty title="Nothing to draw">No association matches the filter.</Empty>
             )}
@@ -78,6 +87,15 @@ export default function FlowMap({ query }: { query: URLSearchParams }) {
       </SpaceBetween>
     </ContentLayout>
   );
+}
+
+/** rows is how many names of a column are drawn before the rest is gathered in one. */
+const rows = 48;
+
+/** flowsOf are flows that can be read; where even accounts are too many, all of these, to be gathered. */
+async function flowsOf(ask: Record<string, string | string[] | undefined>, signal: AbortSignal): Promise<Flows> {
+  const flows = await get<Flows>('/map', { ...ask, limit: ask.by === 'auto' ? 160 : 2000 }, signal);
+  return flows.truncated && ask.by === 'auto' ? get<Flows>('/map', { ...ask, by: 'namespace,account', limit: 2000 }, signal) : flows;
 }
 
 /** question is what a filter asks. */
@@ -139,7 +157,7 @@ function Answer({ filter }: { filter: Filter }) {
         { id: 'state', header: 'State', cell: (a) => <StateOf of={a} /> },
         { id: 'last', header: 'Last issued', cell: (a) => <span title={when(a.lastIssued)}>{ago(a.lastIssued)}</span> },
       ]}
-      pagination={<Pagination currentPageIndex={page} pagesCount={Math.max(1, list.data?.pages ?? 1)} onChange={({ detail }) => setPage(detail.currentPageIndex)} />}
+      pagination={(list.data?.pages ?? 1) > 1 && <Pagination currentPageIndex={page} pagesCount={Math.max(1, list.data?.pages ?? 1)} onChange={({ detail }) => setPage(detail.currentPageIndex)} />}
       empty={list.error ? <Box color="text-status-error">{list.error.message}</Box> : <Empty title="No matches" />}
     />
   );

@@ -106,21 +106,23 @@ function Arrow({ arrow, from, to, onStep }: { arrow: ChainArrow; from: number; t
   const y = top + nodeHeight / 2;
   const mid = (from + to) / 2;
   const lines = sent(arrow);
+  const heard = `${labelOf(arrow)} ${verdictWords[arrow.verdict]}: ${lines.join(', ')}`;
   const act = onStep && {
     role: 'button',
+    'aria-label': heard,
     tabIndex: 0,
     onClick: () => onStep(arrow.step),
     onKeyDown: (e: React.KeyboardEvent) => {
-      if (e.key === 'Enter' || e.key === ' ') {
-        e.preventDefault();
-        onStep(arrow.step);
-      }
+      if (e.key === 'Enter' || e.key === ' ') e.preventDefault();
+    },
+    // Not before: the step takes the focus, and would take the key's end for its own.
+    onKeyUp: (e: React.KeyboardEvent) => {
+      if (e.key === 'Enter' || e.key === ' ') onStep(arrow.step);
     },
   };
   return (
-    <g className={`arrow ${arrow.verdict}`} aria-label={`${labelOf(arrow)}: ${verdictWords[arrow.verdict]}. ${lines.join(', ')}`} {...act}>
+    <g className={`arrow ${arrow.verdict}`}>
       <title>{[arrow.label, ...lines, arrow.externalId && `external ID ${arrow.externalId}`, arrow.sessionName && `session name ${arrow.sessionName}`].filter(Boolean).join('\n')}</title>
-      <rect className="hit" x={from + 4} y={top - 26} width={to - from - 8} height={nodeHeight + 118 - top} />
       <line x1={from + 3} y1={y} x2={to - 11} y2={y} />
       <path d={`M${to - 12} ${y - 6} L${to - 2} ${y} L${to - 12} ${y + 6} z`} />
       <circle cx={mid} cy={y} r={12} />
@@ -136,6 +138,7 @@ function Arrow({ arrow, from, to, onStep }: { arrow: ChainArrow; from: number; t
           {middle(line, 44)}
         </text>
       ))}
+      <rect className="hit" x={from + 4} y={top - 26} width={to - from - 8} height={nodeHeight + 118 - top} rx={6} {...act} />
     </g>
   );
 }

@@ -13,21 +13,24 @@ interface CodeProps {
   /** file is the name under which it is downloaded; without one it is not offered. */
   file?: string;
   wrap?: boolean;
+  /** tall: all of it is shown, however long. */
+  tall?: boolean;
 }
 
 /** Code is text that people copy. */
-export function Code({ text, kind = 'text', label, heading, file, wrap }: CodeProps) {
+export function Code({ text: given, kind = 'text', label, heading, file, wrap, tall }: CodeProps) {
+  const text = given.trimEnd();
   return (
     <SpaceBetween size="xxs">
       <div className="code-head">
         <Box variant="awsui-key-label">{heading ?? label}</Box>
         <SpaceBetween direction="horizontal" size="xxs">
           <CopyToClipboard variant="inline" textToCopy={text} textToDisplay="" copyButtonAriaLabel={`Copy: ${label}`} copySuccessText="Copied" copyErrorText="Not copied" />
-          {file && <Button variant="inline-icon" iconName="download" ariaLabel={`Download: ${label}`} onClick={() => download(file, text)} />}
+          {file && <Button variant="inline-icon" formAction="none" iconName="download" ariaLabel={`Download: ${label}`} onClick={() => download(file, text)} />}
         </SpaceBetween>
       </div>
       {/* It scrolls, so it has to be reachable by keyboard. */}
-      <pre className={wrap ? 'code wrap' : 'code'} tabIndex={0} aria-label={label} role="region">
+      <pre className={`code${wrap ? ' wrap' : ''}${tall ? ' tall' : ''}`} tabIndex={0} aria-label={label} role="region">
         {kind === 'diff' ? diff(text) : kind === 'json' ? json(text) : text}
       </pre>
     </SpaceBetween>

@@ -69,12 +69,6 @@ export function Delete({ association: a, onCancel, onDeleted }: Props) {
               ))}
               {deletion.data.credentialsUntil && <li>Credentials that pods have already may work until {when(deletion.data.credentialsUntil)}.</li>}
             </ul>
-            {used && (
-              <Box variant="small">
-                {(pods?.items ?? []).slice(0, 5).map((p) => p.name).join(', ')}
-                {(pods?.total ?? 0) > 5 && ` and ${(pods?.total ?? 0) - 5} more`}
-              </Box>
-            )}
           </Alert>
         )}
         {used && (

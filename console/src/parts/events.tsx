@@ -21,7 +21,8 @@ const columns = (open: (e: AuditEvent) => void): TableProps.ColumnDefinition<Aud
     id: 'time',
     header: 'Time',
     isRowHeader: true,
-    minWidth: 150,
+    width: 195,
+    minWidth: 120,
     cell: (e) => (
       <Link
         href="#"
@@ -35,12 +36,12 @@ const columns = (open: (e: AuditEvent) => void): TableProps.ColumnDefinition<Aud
       </Link>
     ),
   },
-  { id: 'outcome', header: 'Outcome', minWidth: 110, cell: (e) => <OutcomeOf of={e.outcome} /> },
-  { id: 'name', header: 'Event', minWidth: 120, cell: eventName },
-  { id: 'who', header: 'Service account', minWidth: 160, cell: (e) => (e.serviceAccount ? `${e.namespace}/${e.serviceAccount}` : (e.caller ?? '-')) },
-  { id: 'pod', header: 'Pod', minWidth: 140, cell: (e) => e.pod ?? '-' },
-  { id: 'role', header: 'Role', minWidth: 180, cell: (e) => (e.roles?.length ? roleName(e.roles.at(-1) ?? '') : '-') },
-  { id: 'error', header: 'Error', minWidth: 200, cell: (e) => e.errorMessage ?? '-' },
+  { id: 'outcome', header: 'Outcome', width: 125, minWidth: 100, cell: (e) => <OutcomeOf of={e.outcome} /> },
+  { id: 'name', header: 'Event', width: 130, minWidth: 100, cell: eventName },
+  { id: 'who', header: 'Service account', width: 190, minWidth: 120, cell: (e) => (e.serviceAccount ? `${e.namespace}/${e.serviceAccount}` : (e.caller ?? '-')) },
+  { id: 'pod', header: 'Pod', width: 180, minWidth: 100, cell: (e) => e.pod ?? '-' },
+  { id: 'role', header: 'Role', width: 170, minWidth: 100, cell: (e) => (e.roles?.length ? roleName(e.roles.at(-1) ?? '') : '-') },
+  { id: 'error', header: 'Error', width: 240, minWidth: 100, cell: (e) => e.errorMessage ?? '-' },
 ];
 
 type Rest = Omit<TableProps<AuditEvent>, 'items' | 'columnDefinitions'>;
@@ -85,7 +86,7 @@ function Whole({ event: e }: { event: AuditEvent }) {
         </Box>
       )}
       <KeyValuePairs columns={1} items={pairs.filter((p) => p.value)} />
-      <Code text={JSON.stringify(e.event, null, 2)} kind="json" label="The audit event as it is kept" heading="Audit event" file={`event-${e.id}.json`} wrap />
+      <Code text={JSON.stringify(e.event, null, 2)} kind="json" label="The audit event as it is kept" heading="Audit event" file={`event-${e.id}.json`} wrap tall />
     </SpaceBetween>
   );
 }

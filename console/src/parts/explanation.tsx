@@ -39,7 +39,7 @@ function Steps({ report, arrows, open, at }: { report: Report; arrows: ChainArro
   return (
     <SpaceBetween size="s">
       <Alert type={type} header={text} statusIconAriaLabel={type}>
-        {report.steps.filter((s) => s.verdict === 'refused').map((s) => <div key={s.name}>{s.title}</div>)}
+        {report.steps.filter((s) => s.verdict === 'refused').map((s) => <div key={s.name}>{titleOf(s)}</div>)}
         <Box variant="small">Explained {when(at)}</Box>
       </Alert>
       {report.live && (
@@ -113,6 +113,7 @@ function FindingOf({ finding }: { finding: Finding }) {
     <SpaceBetween size="xs">
       <div>
         <StatusIndicator type={finding.verdict === 'allowed' ? 'success' : finding.verdict === 'refused' ? 'error' : 'warning'} wrapText>
+          {finding.action && <b>{finding.action}: </b>}
           {finding.text}
         </StatusIndicator>
       </div>

@@ -1,7 +1,7 @@
 import { useMemo, useRef, useState } from 'react';
 import type { Map as Flows, MapFlow, MapNode } from '../api/types';
 import { count, middle } from '../words';
-import { layout, nodeWidth, path, trace, width, type Placed } from './flows';
+import { area, layout, nodeWidth, trace, width, type Placed } from './flows';
 
 interface Props {
   flows: Flows;
@@ -9,7 +9,7 @@ interface Props {
   onFlow: (flow: MapFlow) => void;
 }
 
-const kinds: Record<string, string> = { namespace: 'Namespace', serviceAccount: 'Service account', role: 'Role', account: 'Account' };
+const kinds: Record<string, string> = { namespace: 'Namespace', serviceAccount: 'Service account', role: 'Role', account: 'Account', gathered: 'choose it to draw them all' };
 
 /**
  * FlowPicture draws flows between columns of nodes. What is pointed at, or has
@@ -39,16 +39,11 @@ export function FlowPicture({ flows, onNode, onFlow }: Props) {
     <div className="picture flows" onMouseLeave={() => setOver(undefined)}>
       <svg ref={svg} viewBox={`0 0 ${width} ${drawn.height}`} role="group" aria-label="Who can reach what. Arrow keys go from one to the next." className={traced ? 'tracing' : undefined} style={{ minWidth: 860, maxWidth: 1500 }}>
         {drawn.ribbons.map((r) => (
-          <path
-            key={`${r.flow.from} ${r.flow.to}`}
-            className={`flow${traced?.flows.has(r.flow) ? ' on' : ''}${r.flow.failing ? ' failing' : ''}`}
-            d={path(r)}
-            strokeWidth={r.thick}
-            onMouseEnter={() => setOver({ flow: r.flow })}
-            onClick={() => onFlow(r.flow)}
-          >
+          <g key={`${r.flow.from} ${r.flow.to}`} className={`flow${traced?.flows.has(r.flow) ? ' on' : ''}`} onMouseEnter={() => setOver({ flow: r.flow })} onClick={() => onFlow(r.flow)}>
+            <path d={area(r)} />
+            {r.flow.failing > 0 && <path className="failing" d={area(r, r.flow.failing / r.flow.associations)} />}
             <title>{`${r.from.node.label} → ${r.to.node.label}\n${count(r.flow.associations, 'association')}${r.flow.failing ? `, ${r.flow.failing} failing` : ''}`}</title>
-          </path>
+          </g>
         ))}
         {drawn.groups.map((g) => (
           <text key={`${g.x} ${g.label} ${g.y}`} className="group" {...besides(g.side, g.x)} y={g.y}>
@@ -59,10 +54,10 @@ export function FlowPicture({ flows, onNode, onFlow }: Props) {
           <g
             key={p.node.id}
             data-node={p.node.id}
-            className={`station ${p.node.kind}${traced?.nodes.has(p.node.id) ? ' on' : ''}`}
+            className={`station of-${p.node.kind}${traced?.nodes.has(p.node.id) ? ' on' : ''}`}
             role="button"
             tabIndex={p.node.id === stop ? 0 : -1}
-            aria-label={`${kinds[p.node.kind] ?? p.node.kind} ${p.node.label}${p.node.parent ? ` of ${p.node.parent}` : ''}: ${count(p.node.associations, 'association')}`}
+            aria-label={heard(p)}
             onMouseEnter={() => setOver({ node: p.node.id })}
             onFocus={() => {
               setCurrent(p.node.id);
@@ -81,14 +76,24 @@ export function FlowPicture({ flows, onNode, onFlow }: Props) {
             <rect className="hit" x={p.side === 'left' ? p.x - 240 : p.x} y={p.y} width={p.side === 'middle' ? 200 : 250} height={p.height} />
             <rect x={p.x} y={p.y} width={nodeWidth} height={p.height} rx={2} />
             <text {...besides(p.side, p.x)} y={p.y + p.height / 2 + 4}>
-              {middle(p.node.label, p.side === 'middle' ? 26 : 30)}
-              <tspan className="faint"> {p.node.associations > 1 ? p.node.associations.toLocaleString('en') : ''}</tspan>
+              {seen(p)}
+              {p.node.associations > 1 && <tspan className="faint"> {p.node.associations.toLocaleString('en')}</tspan>}
             </text>
           </g>
         ))}
       </svg>
     </div>
   );
+}
+
+const seen = (p: Placed) => middle(p.node.label, p.side === 'middle' ? 26 : 30);
+
+/** heard is what is seen, and what its place says. */
+function heard(p: Placed): string {
+  const { node } = p;
+  const what = `${kinds[node.kind] ?? node.kind}${node.parent ? ` of ${node.parent}` : ''}`;
+  const full = seen(p) === node.label ? '' : ` ${node.label}`;
+  return `${seen(p)}${node.associations > 1 ? ` ${node.associations.toLocaleString('en')}` : ''} ${node.associations === 1 ? 'association' : 'associations'}, ${what}${full}`;
 }
 
 /** besides is where the text of a node is. */

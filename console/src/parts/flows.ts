@@ -23,9 +23,10 @@ export interface Ribbon {
   flow: MapFlow;
   from: Placed;
   to: Placed;
-  y1: number;
+  y1: number; // of its middle, and how thick it is there
   y2: number;
-  thick: number;
+  thick1: number;
+  thick2: number;
 }
 
 /** Group is what nodes of a column have in common: the account of roles, the namespace of service accounts. */
@@ -42,6 +43,49 @@ export interface Layout {
   ribbons: Ribbon[];
   groups: Group[];
   columns: Placed[][];
+}
+
+/** gathered is the kind of a node that stands for those of its column that there is no room for. */
+export const gathered = 'gathered';
+
+/**
+ * gather keeps the most important nodes of each column, those whose flows fail before the
+ * largest, and makes one of all others.
+ */
+export function gather(flows: Flows, most: number): Flows {
+  const failing = new Set(flows.flows.filter((f) => f.failing > 0).flatMap((f) => [f.from, f.to]));
+  const into = new Map<string, string>();
+  const nodes: MapNode[] = [];
+  inColumns(flows.nodes).forEach((column, c) => {
+    if (column.length <= most) {
+      nodes.push(...column);
+      return;
+    }
+    const ranked = column.toSorted((a, b) => Number(failing.has(b.id)) - Number(failing.has(a.id)) || b.associations - a.associations || key(a).localeCompare(key(b)));
+    const rest = ranked.slice(most - 1);
+    const id = `${gathered}:${c}`;
+    for (const n of rest) into.set(n.id, id);
+    const kinds = { namespace: 'namespaces', serviceAccount: 'service accounts', role: 'roles', account: 'accounts' }[rest[0]?.kind ?? ''] ?? 'others';
+    nodes.push(...ranked.slice(0, most - 1), { id, kind: gathered, column: c, label: `${rest.length.toLocaleString('en')} more ${kinds}`, associations: rest.reduce((n, r) => n + r.associations, 0) });
+  });
+  if (into.size === 0) return flows;
+  const end = (id: string) => into.get(id) ?? id;
+  const joined = new Map<string, MapFlow>();
+  for (const f of flows.flows) {
+    const [from, to] = [end(f.from), end(f.to)];
+    const paths = (f.paths ?? []).map((p) => p.split(' ').map(end).join(' '));
+    const one = joined.get(`${from} ${to}`);
+    if (!one) {
+      joined.set(`${from} ${to}`, { ...f, from, to, paths });
+      continue;
+    }
+    one.associations += f.associations;
+    one.working += f.working;
+    one.failing += f.failing;
+    one.associationId = undefined;
+    one.paths = [...new Set([...one.paths, ...paths])];
+  }
+  return { ...flows, nodes, flows: [...joined.values()] };
 }
 
 /** layout places nodes in columns, and in each so that few flows cross. */
@@ -62,7 +106,7 @@ export function layout(flows: Flows): Layout {
     const list = column.map((node) => {
       if ((node.parent ?? '') !== parent) {
         parent = node.parent ?? '';
-        if (parent) {
+        if (parent && parent !== node.label) {
           y += y > 8 ? groupGap : 18;
           groups.push({ label: node.kind === 'role' ? `Account ${parent}` : parent, x, y: y - 6, side });
         }
@@ -104,7 +148,7 @@ function ordered(columns: MapNode[][], flows: MapFlow[]): MapNode[][] {
     join(f.from, f.to, f.associations);
     join(f.to, f.from, f.associations);
   }
-  let out = columns.map((c) => c.toSorted((a, b) => key(a).localeCompare(key(b))));
+  let out = columns.map((c) => c.toSorted(last((a, b) => key(a).localeCompare(key(b)))));
   for (let sweep = 0; sweep < 4; sweep++) {
     const at = new Map<string, number>();
     for (const column of out) column.forEach((n, i) => at.set(n.id, (i + 0.5) / column.length));
@@ -126,15 +170,18 @@ function ordered(columns: MapNode[][], flows: MapFlow[]): MapNode[][] {
         const all = parents.get(parent) ?? [];
         return all.reduce((s, v) => s + v, 0) / Math.max(1, all.length);
       };
-      return column.toSorted((a, b) => {
+      return column.toSorted(last((a, b) => {
         const [pa, pb] = [a.parent ?? '', b.parent ?? ''];
         if (pa !== pb) return of(pa) - of(pb) || pa.localeCompare(pb);
         return (own.get(a.id) ?? 0) - (own.get(b.id) ?? 0) || a.label.localeCompare(b.label);
-      });
+      }));
     });
   }
   return out;
 }
+
+/** last is an order in which what is gathered comes last. */
+const last = (order: (a: MapNode, b: MapNode) => number) => (a: MapNode, b: MapNode) => Number(a.kind === gathered) - Number(b.kind === gathered) || order(a, b);
 
 const key = (n: MapNode) => `${n.parent ?? ''} ${n.label}`;
 
@@ -144,32 +191,36 @@ function ribbons(flows: MapFlow[], placed: Map<string, Placed>, scale: number): 
   for (const flow of flows) {
     const from = placed.get(flow.from);
     const to = placed.get(flow.to);
-    if (from && to) out.push({ flow, from, to, y1: 0, y2: 0, thick: Math.max(1.5, flow.associations * scale) });
+    if (from && to) out.push({ flow, from, to, y1: 0, y2: 0, thick1: 0, thick2: 0 });
   }
-  const stack = (end: 'from' | 'to', other: 'from' | 'to', set: (r: Ribbon, y: number) => void) => {
+  const stack = (end: 'from' | 'to', other: 'from' | 'to', set: (r: Ribbon, y: number, thick: number) => void) => {
     const byNode = Map.groupBy(out, (r) => r[end]);
     for (const [node, list] of byNode) {
       list.sort((a, b) => a[other].y - b[other].y);
-      const sum = list.reduce((s, r) => s + r.thick, 0);
+      const wanted = (r: Ribbon) => Math.max(1.5, r.flow.associations * scale);
+      const sum = list.reduce((s, r) => s + wanted(r), 0);
       const squeeze = Math.min(1, node.height / sum);
       let y = node.y + (node.height - sum * squeeze) / 2;
       for (const r of list) {
-        set(r, y + (r.thick * squeeze) / 2);
-        y += r.thick * squeeze;
+        const thick = wanted(r) * squeeze;
+        set(r, y + thick / 2, thick);
+        y += thick;
       }
     }
   };
-  stack('from', 'to', (r, y) => (r.y1 = y));
-  stack('to', 'from', (r, y) => (r.y2 = y));
+  stack('from', 'to', (r, y1, thick1) => Object.assign(r, { y1, thick1 }));
+  stack('to', 'from', (r, y2, thick2) => Object.assign(r, { y2, thick2 }));
   return out;
 }
 
-/** path is the middle line of a ribbon. */
-export function path(r: Ribbon): string {
+/** area is the outline of a ribbon, or of a share of it. */
+export function area(r: Ribbon, share = 1): string {
   const x1 = r.from.x + nodeWidth;
   const x2 = r.to.x;
-  const bend = (x2 - x1) / 2;
-  return `M${x1} ${r.y1} C${x1 + bend} ${r.y1} ${x2 - bend} ${r.y2} ${x2} ${r.y2}`;
+  const bend = (x1 + x2) / 2;
+  const [h1, h2] = [Math.max(0.8, (r.thick1 * share) / 2), Math.max(0.8, (r.thick2 * share) / 2)];
+  const edge = (a: number, ya: number, b: number, yb: number) => `${a} ${ya} C${bend} ${ya} ${bend} ${yb} ${b} ${yb}`;
+  return `M${edge(x1, r.y1 - h1, x2, r.y2 - h2)} L${edge(x2, r.y2 + h2, x1, r.y1 + h1)} Z`;
 }
 
 /** Trace is what is on a way through a node or a flow. */

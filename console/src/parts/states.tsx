@@ -18,7 +18,7 @@ export function Loading({ what }: { what: string }) {
 /** Trouble is an error in place of what was asked for. */
 export function Trouble({ title, error, retry }: { title: string; error: { message: string; requestId?: string }; retry?: () => void }) {
   return (
-    <Alert type="error" header={title} action={retry && <Button onClick={retry}>Retry</Button>}>
+    <Alert type="error" header={title} action={retry && <Button formAction="none" onClick={retry}>Retry</Button>}>
       {error.message}
       {error.requestId && (
         <Box variant="small" display="block">
