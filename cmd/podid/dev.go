@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ func newDev() *cobra.Command {
 	var config devenv.Config
 	var worldFile string
 	var verbose bool
+	var sinks auditSinks
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything on loopback: the small AWS, the server and the agent",
@@ -53,9 +55,13 @@ SIGINT or SIGTERM.`,
 				return err
 			}
 			defer config.Tracer.Close()
-			return devenv.Run(ctx, config)
+			if config.Audit, err = sinks.open(nil, config.Logger); err != nil {
+				return err
+			}
+			return sinks.during(ctx, func(ctx context.Context) error { return devenv.Run(ctx, config) })
 		},
 	}
+	sinks.declare(cmd, "the folder of --data, if there is one")
 	f := cmd.Flags()
 	f.StringVar(&worldFile, "world", "", "world file (default: the built-in example)")
 	f.StringVar(&config.DataDir, "data", "", "folder that keeps everything over restarts (default: memory)")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +16,6 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/server"
 	"github.com/podid/podid/internal/sts"
 	"github.com/podid/podid/internal/trace/otlp"
@@ -23,10 +23,11 @@ import (
 
 // serverOptions are the flags that are not fields of server.Config as they stand.
 type serverOptions struct {
-	kubeconfig, ownServiceAccount, agentServiceAccount, verification, stsEndpoint, firstHop, prewarm, auditFile string
+	kubeconfig, ownServiceAccount, agentServiceAccount, verification, stsEndpoint, firstHop, prewarm string
 
 	verifyChains, passTargetRole, verbose bool
 
+	audit  auditSinks
 	config server.Config
 }
 
@@ -40,7 +41,8 @@ association API for the AWS CLI and Terraform, the admission webhooks and the co
 PodIdentityAssociations. Replicas share nothing but the API server. The chart runs it; its own AWS
 credentials are those of the AWS SDK's default chain.
 
-It runs until SIGTERM, then finishes what it has begun. Audit events go to stdout, the log to stderr.`,
+It runs until SIGTERM, then finishes what it has begun. Audit events go to stdout, unless a file or
+a required webhook keeps them; the log goes to stderr.`,
 		Example: `  podid server --cluster-name prod --region eu-central-1 --account-id 111122223333
 
   # against a small AWS, as the service pods.eks.amazonaws.com
@@ -58,15 +60,6 @@ It runs until SIGTERM, then finishes what it has begun. Audit events go to stdou
 			// Kubernetes' libraries have loggers of their own, one for each process.
 			klog.SetSlogLogger(o.config.Logger)
 			ctrllog.SetLogger(logr.FromSlogHandler(o.config.Logger.Handler()))
-			o.config.Audit = audit.NewWriter(cmd.OutOrStdout())
-			if o.auditFile != "" {
-				file, err := audit.OpenFile(o.auditFile)
-				if err != nil {
-					return fmt.Errorf("--audit-file: %w", err)
-				}
-				defer file.Close()
-				o.config.Audit = file
-			}
 			if err := o.complete(cmd); err != nil {
 				return err
 			}
@@ -76,7 +69,10 @@ It runs until SIGTERM, then finishes what it has begun. Audit events go to stdou
 			}
 			o.config.Tracer = tracer
 			defer tracer.Close()
-			return server.Run(ctx, o.config)
+			if o.config.Audit, err = o.audit.open(cmd.OutOrStdout(), o.config.Logger); err != nil {
+				return err
+			}
+			return o.audit.during(ctx, func(ctx context.Context) error { return server.Run(ctx, o.config) })
 		},
 	}
 	o.declare(cmd)
@@ -125,7 +121,7 @@ func (o *serverOptions) declare(cmd *cobra.Command) {
 	f.StringSliceVar(&c.Console.Replicas, "console-replicas", nil, "HOST:PORT of the replicas' APIs, such as those of a headless Service, from which the console gathers activity and health (default: this replica alone)")
 	f.StringVar(&c.Console.FirstHopAs, "first-hop-as", "", "ARN of the server's own IAM user or role, for the console's policies and explanations")
 	f.DurationVar(&c.DrainDelay, "drain-delay", 5*time.Second, "how long requests are still taken after SIGTERM")
-	f.StringVar(&o.auditFile, "audit-file", "", "file for audit events (default: stdout)")
+	o.audit.declare(cmd, "stdout")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every request")
 	for _, required := range []string{"cluster-name", "region", "account-id"} {
 		_ = cmd.MarkFlagRequired(required) // it was added above

@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/association/sqlite": {"internal/identity", "internal/association"},
 	"internal/association/kube":   {"api/v1alpha1", "internal/identity", "internal/association"},
 	"internal/admission":          {"api/v1alpha1", "internal/ack", "internal/association", "internal/association/kube", "internal/audit", "internal/identity"},
-	"internal/controller":         {"api/v1alpha1", "internal/ack", "internal/association", "internal/association/kube", "internal/identity"},
+	"internal/controller":         {"api/v1alpha1", "internal/ack", "internal/association", "internal/association/kube", "internal/audit", "internal/identity"},
 	"internal/ack":                {"internal/identity"},
 	"internal/accesskey":          {"internal/identity", "internal/sigv4"},
 	"internal/certificate":        {},

@@ -241,20 +241,23 @@ func (l lookup) Lookup(ctx context.Context, clusterName, namespace, serviceAccou
 	return l.associations.Lookup(ctx, cluster, namespace, serviceAccount)
 }
 
-// audit keeps the newest events in memory for podid audit, and all of them in
-// the data folder.
+// audit keeps the newest events in memory for podid audit, once all else has them:
+// the data folder, and what Config says.
 func (e *environment) audit() (audit.Sink, error) {
 	e.info.Audit = audit.NewRing(10_000)
-	path := e.folder.path("audit.jsonl")
-	if path == "" {
-		return e.info.Audit, nil
+	var sinks []audit.Sink
+	if path := e.folder.path("audit.jsonl"); path != "" {
+		file, err := audit.NewFile(audit.FileConfig{Path: path, Logger: e.config.Logger})
+		if err != nil {
+			return nil, err
+		}
+		e.closers = append(e.closers, file)
+		sinks = append(sinks, file)
 	}
-	file, err := audit.OpenFile(path)
-	if err != nil {
-		return nil, err
+	if e.config.Audit != nil {
+		sinks = append(sinks, e.config.Audit)
 	}
-	e.closers = append(e.closers, file)
-	return audit.Then(file, e.info.Audit), nil
+	return audit.Then(audit.Multi(sinks...), e.info.Audit), nil
 }
 
 func (e *environment) auditDoor() http.Handler {

@@ -49,6 +49,8 @@ type Config struct {
 	Version string
 	// Tracer follows requests for credentials. Nil: they are not followed.
 	Tracer *trace.Tracer
+	// Audit keeps audit events, besides DataDir. Nil: nothing else.
+	Audit audit.Sink
 	// Logger takes what the components have to say. Nil: nothing.
 	Logger *slog.Logger
 	// Ready is called once everything is ready; its error ends Run. Nil: nothing to call.

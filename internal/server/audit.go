@@ -1,13 +1,35 @@
 package server
 
 import (
+	"context"
 	"net/http"
+
+	kubeevents "k8s.io/client-go/tools/events"
 
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/awswire"
+	"github.com/podid/podid/internal/controller"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/rbac"
 )
+
+// telling makes Kubernetes Events of refusals, for those whose pods they are.
+func (s *server) telling() (err error) {
+	s.events = kubeevents.NewBroadcaster(&kubeevents.EventSinkImpl{Interface: s.cluster.client.EventsV1()})
+	s.refused, err = controller.NewRefused(controller.RefusedConfig{Events: s.events.NewRecorder(s.cluster.scheme, "podid"), Object: s.store.Object})
+	s.config.Audit = audit.Then(s.config.Audit, s.refused)
+	return err
+}
+
+// runEvents sends them until ctx ends.
+func (s *server) runEvents(ctx context.Context) error {
+	defer s.events.Shutdown()
+	if err := s.events.StartRecordingToSinkWithContext(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
 
 // auditEvents answers queries for the audit events that this replica has in
 // memory. Who may see them, RBAC says: all, or those of the namespace asked for.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	kubeevents "k8s.io/client-go/tools/events"
+
 	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/association/kube"
 	"github.com/podid/podid/internal/audit"
@@ -37,6 +39,8 @@ type server struct {
 	index       console.Index    // of associations, for the console
 	page        *console.Console // nil: it is not served
 	recent      *audit.Ring      // the latest events that Config.Audit has kept
+	refused     *controller.Refused
+	events      kubeevents.EventBroadcaster
 	health      *health
 	apis        http.Handler // of AWS's two APIs
 	webhooks    http.Handler
@@ -63,6 +67,9 @@ func build(ctx context.Context, c Config) (*server, error) {
 	}
 	associations, err := s.associations()
 	if err != nil {
+		return nil, err
+	}
+	if err := s.telling(); err != nil {
 		return nil, err
 	}
 	s.issued, err = controller.NewIssued(controller.IssuedConfig{Client: s.cluster.live, Object: s.store.Object, Logger: c.Logger})

@@ -28,6 +28,7 @@ func (s *server) runRooms(ctx context.Context) error {
 	group.Go(func() error { return s.runController(ctx) })
 	group.Go(func() error { return s.feed.Run(ctx) })
 	group.Go(func() error { return s.advance(ctx) })
+	group.Go(func() error { return s.runEvents(ctx) })
 	return group.Wait()
 }
 

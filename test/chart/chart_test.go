@@ -29,7 +29,16 @@ var cases = map[string]string{
 tls: {mode: certManager, issuerRef: {name: internal}}
 aws: {access: webIdentity, webIdentity: {roleARN: "arn:aws:iam::111122223333:role/podid"}}
 console: {enabled: true}
-server: {prewarm: "shop,billing", lease: 30m, tokenVerification: jwks, verifyChains: false, passTargetRole: false}
+server:
+  prewarm: "shop,billing"
+  lease: 30m
+  tokenVerification: jwks
+  verifyChains: false
+  passTargetRole: false
+  audit:
+    stdout: true
+    file: {enabled: true, volume: {persistentVolumeClaim: {claimName: audit}}, maxAge: 24h}
+    webhook: {url: "https://siem.example/podid", required: true, secret: {name: siem, tokenKey: token, caKey: ca.crt, certKey: tls.crt, keyKey: tls.key}}
 `,
 	"own-files": least + `
 images:
@@ -181,6 +190,7 @@ func TestRefusals(t *testing.T) {
 		"cert-manager, no issuer":  {least + "tls: {mode: certManager}", "/tls/issuerRef/name"},
 		"own files, no authority":  {least + "tls: {mode: secret}", "/tls/caBundle"},
 		"web identity, no role":    {least + "aws: {access: webIdentity}", "/aws/webIdentity/roleARN"},
+		"a plain audit webhook":    {least + "server: {audit: {webhook: {url: \"http://siem.example\"}}}", "/server/audit/webhook/url"},
 		"a wildcard to pass":       {least + "rbac: {passRoles: [{name: a, roleARNs: [\"arn:aws:iam::111122223333:role/*\"], subjects: [{kind: User, name: a}]}]}", "/rbac/passRoles/0/roleARNs/0"},
 	} {
 		_, err := chart.Render(t.Context(), chart.Options{Chart: folder, Values: values(t, c.values)})
