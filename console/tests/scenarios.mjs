@@ -77,6 +77,21 @@ export const scenarios = {
 
   'every page renders, without faults of accessibility, in dark mode': (t) => everyPage(t, true),
 
+  async 'the pictures of the documentation'(t) {
+    const page = await t.open('small', `#/associations/${await idOf(t, 'small', broken)}`, { viewport: { width: 1280, height: 2400 } });
+    await page.getByText('A step is refused').waitFor();
+    await t.settled(page);
+    const chain = await page.getByRole('heading', { name: 'Chain' }).boundingBox();
+    await page.screenshot({ path: `${t.asked.screenshots}/console-chain.png`, clip: { x: chain.x - 28, y: chain.y - 16, width: 1040, height: 760 } });
+    await page.setViewportSize({ width: 1280, height: 710 });
+    await t.go(page, '#/map');
+    await page.locator('.flows svg').first().waitFor();
+    await t.settled(page);
+    await page.getByRole('button', { name: /^orders-writer/ }).hover();
+    await page.waitForTimeout(250);
+    await page.screenshot({ path: `${t.asked.screenshots}/console-map.png` });
+  },
+
   async 'an association is created with its explanation and policies, edited, and deleted with its consequences'(t) {
     const page = await t.open('small');
     await page.getByRole('link', { name: 'Create association' }).click();

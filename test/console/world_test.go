@@ -168,10 +168,10 @@ func many(t *testing.T, n int, token string) string {
 	for i := range n {
 		ns := i * 7919 % namespaces
 		account := fmt.Sprintf("%012d", 200000000000+int64(ns%max(3, namespaces/20))*1111)
-		r := api.Record{State: api.Working, LastIssued: created.Add(time.Duration(i) * time.Minute), Association: identity.Association{
+		r := api.Record{State: api.Working, LastIssued: created.Add(time.Duration(i) * time.Second), Association: identity.Association{
 			ID: fmt.Sprintf("a-%017d", i), Cluster: c, Namespace: fmt.Sprintf("team-%03d", ns), ServiceAccount: fmt.Sprintf("service-%05d", i),
 			RoleARN: roleARN(ownAccount, fmt.Sprintf("pods-of-%03d", ns/8)), TargetRoleARN: roleARN(account, fmt.Sprintf("reader-%03d", ns*3%max(5, namespaces/3))),
-			CreatedAt: created, ModifiedAt: created.Add(time.Duration(i) * time.Minute),
+			CreatedAt: created, ModifiedAt: created.Add(time.Duration(i) * time.Second),
 		}}
 		if i%100 == 99 {
 			r.State, r.StateReason = api.Failing, "The target role's trust policy does not let the Pod Identity role assume it."

@@ -81,7 +81,7 @@ function Replicas({ items }: { items: Replica[] }) {
       columnDefinitions={[
         { id: 'name', header: 'Replica', isRowHeader: true, cell: (r) => r.name + (r.self ? ' (answers this page)' : '') },
         { id: 'ready', header: 'State', cell: (r) => (r.ready ? <StatusIndicator type="success">Ready</StatusIndicator> : <StatusIndicator type="error">{r.lacks ? `Not ready: ${r.lacks}` : 'Not ready'}</StatusIndicator>) },
-        { id: 'version', header: 'Version', cell: (r) => r.version },
+        { id: 'version', header: 'Version', cell: (r) => r.version || '-' },
         { id: 'started', header: 'Started', cell: (r) => <span title={when(r.started)}>{ago(r.started)}</span> },
         { id: 'agents', header: 'Agents', cell: (r) => number(r.agents) },
         { id: 'associations', header: 'Associations', cell: (r) => number(r.associations) },

@@ -22,7 +22,7 @@ export function ChainPicture({ chain, onStep }: { chain: Chain; onStep?: (step: 
   return (
     <div className="picture">
       <svg viewBox={`0 0 ${width} ${height}`} role="group" aria-label={`The chain. ${summary}`} style={{ minWidth: Math.min(width, 760), maxWidth: width * 1.15 }}>
-        {boxes(chain).map((box) => (
+        {boxes(chain).filter((box) => box.account || box.pod).map((box) => (
           <g key={`${box.account} ${box.from}`}>
             <rect className="account" x={x(box.from) - side} y={1} width={x(box.to) + nodeWidth + side * 2 - x(box.from)} height={top + nodeHeight + foot} rx={12} />
             <text className="caption" x={x(box.from)} y={22}>
@@ -50,14 +50,22 @@ function nameOf(chain: Chain, id: string): string {
   return node ? `${kinds[node.kind] ?? node.kind} ${node.label}` : id;
 }
 
+interface Box {
+  account: string; // "": the cluster, of a pod; or not known
+  name?: string;
+  pod: boolean;
+  from: number;
+  to: number;
+}
+
 /** boxes are runs of neighbours in one account. */
-function boxes(chain: Chain): { account: string; name?: string; from: number; to: number }[] {
-  const out: { account: string; name?: string; from: number; to: number }[] = [];
+function boxes(chain: Chain): Box[] {
+  const out: Box[] = [];
   chain.nodes.forEach((node, i) => {
     const account = node.account ?? '';
     const last = out.at(-1);
-    if (last && last.account === account) last.to = i;
-    else out.push({ account, name: chain.accounts.find((a) => a.id === account)?.name, from: i, to: i });
+    if (last && account && last.account === account) last.to = i;
+    else out.push({ account, name: chain.accounts.find((a) => a.id === account)?.name, pod: node.kind === 'pod', from: i, to: i });
   });
   return out;
 }
