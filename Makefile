@@ -37,6 +37,7 @@ generate:
 # The alerts: Prometheus' own judgement of them, and when they fire. Compiling it
 # takes minutes the first time; what finds targets in clouds is left out.
 monitoring:
+	@mkdir -p dist
 	$(GO) build -C tools/monitoring -tags remove_all_sd -o "$$(pwd)/dist/" github.com/prometheus/prometheus/cmd/promtool
 	dist/promtool check rules charts/podid/monitoring/alerts.yaml
 	dist/promtool test rules test/monitoring/alerts_test.yaml

@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -171,4 +173,34 @@ func Close(all []Metric) []Metric {
 		}
 	}
 	return all
+}
+
+var (
+	row    = regexp.MustCompile("^\\| `([a-z_]+)` \\| ([a-z]+) \\| [a-z]* \\| (.*?) \\| (.*) \\|$")
+	labels = regexp.MustCompile("`([a-z]+)`: ([^;]+)")
+	quoted = regexp.MustCompile("`([^`]+)`")
+)
+
+// Read reads the page.
+func Read(file string) ([]Metric, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var all []Metric
+	for line := range strings.Lines(string(text)) {
+		found := row.FindStringSubmatch(strings.TrimSpace(line))
+		if found == nil {
+			continue
+		}
+		m := Metric{Name: found[1], Type: found[2], Help: found[4], Labels: map[string][]string{}}
+		for _, l := range labels.FindAllStringSubmatch(found[3], -1) {
+			m.Labels[l[1]] = nil
+			for _, v := range quoted.FindAllStringSubmatch(l[2], -1) {
+				m.Labels[l[1]] = append(m.Labels[l[1]], v[1])
+			}
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
