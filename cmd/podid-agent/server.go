@@ -73,6 +73,7 @@ func serveAt(ctx context.Context, group *errgroup.Group, at *doors, upstream *ek
 	a, err := agent.New(agent.Config{
 		Listeners: at.pods, Upstream: upstream, Reach: upstream.Reach, Callers: o.callers,
 		MaxEntries: o.maxCacheSize, RenewAfter: o.renewAfter, Tracer: tracer, Logger: logger,
+		Tell: upstream.Tell, Version: versionOrModule(),
 		Changes: tell, RevalidateAfter: o.revalidateAfter, RefuseUnheard: o.whenUnheard == unheardRefuse,
 	})
 	if err != nil {

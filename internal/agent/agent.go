@@ -55,6 +55,10 @@ type Config struct {
 	// these; "" stands for all others. What has changed is dropped at once. None:
 	// what is in memory stays as long as it is valid.
 	Changes map[string]Changes
+	// Tell tells the servers how the agent is, which runs as Version, while it hears
+	// of changes; an eksauth.Client's Tell does. Nil: nobody is told.
+	Tell    func(context.Context, eksauth.AgentStatus) error
+	Version string
 	// RevalidateAfter is how long ago anything may have been heard from Changes
 	// when credentials are handed out. Then they are asked for anew first; where
 	// nobody answers within half a second, they are handed out all the same, or
@@ -78,6 +82,8 @@ type Agent struct {
 	server      *httpd.Server
 	cache       *cache
 	reach       func(context.Context) error
+	tell        func(context.Context, eksauth.AgentStatus) error
+	version     string
 	serving     atomic.Bool
 	logger      *slog.Logger
 }
@@ -105,7 +111,7 @@ func New(c Config) (*Agent, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &Agent{
-		addresses: addresses, cache: newCache(c), reach: c.Reach, logger: c.Logger,
+		addresses: addresses, cache: newCache(c), reach: c.Reach, tell: c.Tell, version: c.Version, logger: c.Logger,
 		connections: &connections{callers: c.Callers, from: map[netip.Addr]int{}},
 	}
 	for _, l := range c.Listeners {
@@ -142,6 +148,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.reach != nil {
 		group.Go(func() error { a.cache.contact.lookFor(ctx, a.reach); return nil })
+	}
+	if a.tell != nil {
+		group.Go(func() error { a.keepTold(ctx); return nil })
 	}
 	a.serving.Store(true)
 	defer a.serving.Store(false)

@@ -38,6 +38,9 @@ type Config struct {
 	// name of its node, "" if it proved none; what it returns is called at the end.
 	// Nil: nobody to tell.
 	Streaming func(node string) (end func())
+	// Told is told how an agent says that it is, by the name of the node that it
+	// proved. Nil: there is no such door.
+	Told func(node string, s AgentStatus)
 	// Delivered is told how long after this process saw a change it was written
 	// to an agent. Nil: nobody to tell.
 	Delivered func(time.Duration)
@@ -87,6 +90,9 @@ func New(c Config) (http.Handler, error) {
 	serve("POST /clusters/{clusterName}/assume-role-for-pod-identity", c.assumeRole)
 	if c.Changes != nil {
 		serve("POST /clusters/{clusterName}/changes", c.listen)
+	}
+	if c.Told != nil {
+		serve("POST /clusters/{clusterName}/agent", c.told)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		awswire.RESTJSON{}.WriteError(w, r, &awswire.Error{Code: "UnknownOperationException", Status: http.StatusNotFound,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/podid/podid/internal/console"
+	"github.com/podid/podid/internal/eksauth"
 )
 
 // agents are those that listen to this replica, or did, by the names of their nodes.
@@ -17,6 +18,8 @@ type agents struct {
 type heardOf struct {
 	streams     int
 	since, last time.Time // its stream's beginning; when it was last heard of
+	status      eksauth.AgentStatus
+	at          time.Time // of its status; zero: it told none
 }
 
 const (
@@ -26,23 +29,39 @@ const (
 	forgetAfter = 24 * time.Hour
 )
 
+// heardLocked is what is known of the agent of a node, which is heard of now.
+func (a *agents) heardLocked(node string, now time.Time) *heardOf {
+	if a.nodes == nil {
+		a.nodes = map[string]*heardOf{}
+	}
+	h := a.nodes[node]
+	if h == nil {
+		if len(a.nodes) >= maxAgents {
+			a.forgetLocked(now)
+		}
+		h = &heardOf{since: now}
+		a.nodes[node] = h
+	}
+	h.last = now
+	return h
+}
+
+// told notes how an agent says that it is.
+func (a *agents) told(node string, s eksauth.AgentStatus) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	h := a.heardLocked(node, now)
+	h.status, h.at = s, now
+}
+
 func (a *agents) streaming(node string) (end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	if a.nodes == nil {
-		a.nodes = map[string]*heardOf{}
-	}
-	if len(a.nodes) >= maxAgents {
-		a.forgetLocked(now)
-	}
-	h := a.nodes[node]
-	if h == nil {
-		h = &heardOf{}
-		a.nodes[node] = h
-	}
+	h := a.heardLocked(node, now)
 	h.streams++
-	h.since, h.last = now, now
+	h.since = now
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -87,6 +106,12 @@ func (a *agents) seen(replica string) []console.Agent {
 		agent := console.Agent{Node: node, Listening: h.streams > 0, Replica: replica, LastHeard: h.last.UTC(), Since: h.since.UTC()}
 		if agent.Listening {
 			agent.LastHeard = now.UTC()
+		}
+		if !h.at.IsZero() {
+			agent.Version = h.status.Version
+			agent.Cache = &console.AgentCache{
+				Pods: h.status.Pods, Entries: h.status.Entries, Hits: h.status.Hits, Misses: h.status.Misses, Stale: h.status.Stale, At: h.at.UTC(),
+			}
 		}
 		out = append(out, agent)
 	}

@@ -142,7 +142,7 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 		return err
 	}
 	eksAuthAPI, err := eksauth.New(eksauth.Config{
-		Issue: s.metrics.Issue(s.noting(issuer)), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: found.Lookup, Streaming: s.agents.streaming,
+		Issue: s.metrics.Issue(s.noting(issuer)), Caller: who.ofEKSAuth, Lease: c.Lease, Changes: s.feed, Lookup: found.Lookup, Streaming: s.agents.streaming, Told: s.agents.told,
 		Delivered: s.metrics.Delivered,
 		Cluster:   func(name string) (identity.Cluster, bool) { return c.Cluster, name == c.Cluster.Name },
 	})
@@ -154,6 +154,7 @@ func (s *server) issuing(associations *association.Service, users *rbac.Users) e
 	const credentials = "/clusters/{name}/assume-role-for-pod-identity"
 	mux.Handle("POST "+credentials, c.Tracer.Door(http.MethodPost, credentials, true, s.door(metrics.EKSAuth, eksAuthAPI)))
 	mux.Handle("POST /clusters/{name}/changes", s.door(metrics.Changes, eksAuthAPI))
+	mux.Handle("POST /clusters/{name}/agent", s.door(metrics.Changes, eksAuthAPI))
 	mux.Handle("GET "+audit.Path, s.door(metrics.Audit, s.auditEvents(who.ofUser)))
 	s.apis = mux
 	return nil
