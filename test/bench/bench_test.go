@@ -96,7 +96,7 @@ func BenchmarkIssue(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sts := standIn(0)
+	sts := newStandIn(0)
 	defer sts.Close()
 	handler, err := issuingHandler(c.issuer.JWKS(), sts.URL)
 	if err != nil {

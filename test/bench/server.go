@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/podid/podid/internal/identity"
@@ -22,11 +23,20 @@ func examplePod(n int) identity.Subject {
 	}
 }
 
-// standIn is STS with a latency of its own.
-func standIn(latency time.Duration) *httptest.Server {
-	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// standIn is STS with a latency of its own. No sleep ends on time, so it counts
+// how long it has slept in all.
+type standIn struct {
+	*httptest.Server
+	slept atomic.Int64 // nanoseconds
+}
+
+func newStandIn(latency time.Duration) *standIn {
+	s := &standIn{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		role := r.FormValue("RoleArn")
+		began := time.Now()
 		time.Sleep(latency)
+		s.slept.Add(int64(time.Since(began)))
 		w.Header().Set("Content-Type", "text/xml")
 		fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
 			<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:s</AssumedRoleId><Arn>%s/s</Arn></AssumedRoleUser>
@@ -34,6 +44,7 @@ func standIn(latency time.Duration) *httptest.Server {
 			<SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
 			strings.NewReplacer(":iam:", ":sts:", ":role/", ":assumed-role/").Replace(role), sessionToken, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	}))
+	return s
 }
 
 // cluster mints the tokens of pods and of the agent.
@@ -88,7 +99,7 @@ func (b *bench) server(ctx context.Context) error {
 // chains: one pod after another, each over two hops of STS.
 func (b *bench) chains(ctx context.Context, c *cluster) error {
 	const latency, pods = 20 * time.Millisecond, 100
-	sts := standIn(latency)
+	sts := newStandIn(latency)
 	defer sts.Close()
 	p, err := startSelf("server", bytes.NewReader(c.issuer.JWKS()), sts.URL)
 	if err != nil {
@@ -106,13 +117,14 @@ func (b *bench) chains(ctx context.Context, c *cluster) error {
 	}
 	defer direct.conn.Close()
 	hop := []byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+	// What STS takes does not count.
 	timed := func(l *line, request []byte) (time.Duration, error) {
-		began := time.Now()
+		began, slept := time.Now(), sts.slept.Load()
 		status, err := l.ask(request)
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("status %d", status)
 		}
-		return time.Since(began), err
+		return time.Since(began) - time.Duration(sts.slept.Load()-slept), err
 	}
 	var cold, warm, floor latencies
 	for range pods {
@@ -142,9 +154,8 @@ func (b *bench) chains(ctx context.Context, c *cluster) error {
 		}
 		warm = append(warm, took)
 	}
-	over := cold.at(0.5) - 2*latency
-	b.row(row{what: "server: cold chain, two hops, STS 20 ms", podid: fmt.Sprintf("2L + %s at p50 (p99 %s)", ms(over), ms(cold.at(0.99))), bound: "2L + 2 ms",
-		ok: over <= 2*time.Millisecond, busy: floor.at(0.5)-2*latency > time.Millisecond, beside: fmt.Sprintf("two calls straight to STS: 2L + %s", ms(floor.at(0.5)-2*latency))})
+	b.row(row{what: "server: cold chain, two hops, STS 20 ms", podid: fmt.Sprintf("2L + %s at p50 (p99 2L + %s)", ms(cold.at(0.5)), ms(cold.at(0.99))), bound: "2L + 2 ms",
+		ok: cold.at(0.5) <= 2*time.Millisecond, busy: floor.at(0.5) > time.Millisecond, beside: fmt.Sprintf("two calls straight to STS: 2L + %s", ms(floor.at(0.5)))})
 	b.row(row{what: "server: prewarmed chain", podid: fmt.Sprintf("p50 %s, p99 %s", ms(warm.at(0.5)), ms(warm.at(0.99))), bound: "3 ms", ok: warm.at(0.5) < 3*time.Millisecond})
 	return nil
 }
@@ -152,7 +163,7 @@ func (b *bench) chains(ctx context.Context, c *cluster) error {
 // issues: chains from memory, as many as the server can, by one and more replicas.
 func (b *bench) issues(ctx context.Context, c *cluster) error {
 	const pods, lines, processors, bound = 1000, 32, 2, 10_000
-	sts := standIn(0)
+	sts := newStandIn(0)
 	defer sts.Close()
 	var requests [][]byte
 	for range pods {
