@@ -72,6 +72,9 @@ a required webhook keeps them; the log goes to stderr.`,
 			if o.config.Audit, err = o.audit.open(cmd.OutOrStdout(), o.config.Logger); err != nil {
 				return err
 			}
+			if o.audit.sending != nil {
+				o.config.AuditWebhook = o.audit.sending.Stats
+			}
 			return o.audit.during(ctx, func(ctx context.Context) error { return server.Run(ctx, o.config) })
 		},
 	}

@@ -42,6 +42,9 @@ type Config struct {
 	Sequence func() uint64
 	// CertificateEnds is when the serving certificate does; zero: there is none.
 	CertificateEnds func() time.Time
+	// AuditWebhook is how many audit events wait for their receiver, and how many
+	// it will never see.
+	AuditWebhook func() (waiting int, lost uint64)
 }
 
 // Set is one server's metrics.
@@ -126,6 +129,16 @@ func (s *Set) ask(c Config) {
 	}
 	if c.Sequence != nil {
 		gauge("podid_changes_sequence", "How far this replica is with the changes of associations: in Kubernetes a resource version.", func() float64 { return float64(c.Sequence()) })
+	}
+	if c.AuditWebhook != nil {
+		gauge("podid_audit_webhook_queue_length", "Audit events that wait for the webhook's receiver.", func() float64 {
+			waiting, _ := c.AuditWebhook()
+			return float64(waiting)
+		})
+		counter("podid_audit_webhook_lost_total", "Audit events that the webhook's receiver will never see.", func() float64 {
+			_, lost := c.AuditWebhook()
+			return float64(lost)
+		})
 	}
 	if c.CertificateEnds != nil {
 		gauge("podid_certificate_expiry_timestamp_seconds", "When the serving certificate expires, in Unix time; 0: there is none.", func() float64 {

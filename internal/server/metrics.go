@@ -26,6 +26,7 @@ func (s *server) measure() *metrics.Set {
 		Feed:            func() changes.Stats { return s.feed.Stats() },
 		Sequence:        func() uint64 { return s.store.Sequence() },
 		CertificateEnds: func() time.Time { return s.certificate.ends() },
+		AuditWebhook:    s.config.AuditWebhook,
 	})
 }
 

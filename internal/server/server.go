@@ -99,6 +99,9 @@ type Config struct {
 	Version string
 	// Audit keeps the audit events. Required.
 	Audit audit.Sink
+	// AuditWebhook tells of events that wait for a webhook, and of those lost to it,
+	// for the metrics. Nil: Audit has none.
+	AuditWebhook func() (waiting int, lost uint64)
 	// Logger takes everything else. Nil: nothing.
 	Logger *slog.Logger
 	// Ready is called once everything is ready. Nil: nothing to call.

@@ -35,7 +35,7 @@ func everything() metrics.Config {
 	return metrics.Config{
 		Version: "v0.0.0-test", Doors: []string{metrics.EKS, metrics.EKSAuth, metrics.Changes, metrics.Pods, metrics.Validate, metrics.Audit, metrics.Console},
 		Chains: func() chain.Stats { return chain.Stats{} }, Feed: func() changes.Stats { return changes.Stats{} },
-		Sequence: func() uint64 { return 0 }, CertificateEnds: func() time.Time { return time.Time{} },
+		Sequence: func() uint64 { return 0 }, CertificateEnds: func() time.Time { return time.Time{} }, AuditWebhook: func() (int, uint64) { return 0, 0 },
 	}
 }
 
