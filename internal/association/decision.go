@@ -170,7 +170,7 @@ func (d *Decision) End(ctx context.Context, err error) error {
 func conclude(e *audit.Event, outcome audit.Outcome, err error) {
 	e.Outcome = outcome
 	if err != nil {
-		e.Outcome, e.ErrorCode, e.ErrorMessage = audit.Refused, identity.KindOf(err).String(), identity.SafeMessage(err)
+		e.Outcome, e.ErrorCode, e.ErrorMessage = audit.Refused, identity.KindOf(err).String(), audit.Redact(identity.SafeMessage(err))
 	}
 }
 

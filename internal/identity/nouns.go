@@ -113,6 +113,8 @@ type Session struct {
 	// Issued is when by AWS's clock, to the second; it is what aws:TokenIssueTime
 	// of the session's requests says. Zero: unknown.
 	Issued time.Time
+	// RequestID is AWS's of the role assumption; "": unknown. CloudTrail's event of it has it.
+	RequestID string
 }
 
 // Access is one thing that a caller wants to do.

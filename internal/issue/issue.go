@@ -187,10 +187,11 @@ func refusal(steps []Step, err error) error {
 func describe(s Step) audit.Hop {
 	h := audit.Hop{
 		RoleARN: s.Hop.RoleARN, SessionName: s.Hop.SessionName, SessionTags: len(s.Hop.Tags) > 0, ExternalID: s.Hop.ExternalID,
-		Outcome: audit.Granted, AccessKeyID: s.Session.Credentials.AccessKeyID, AssumedRoleARN: s.Session.AssumedRoleARN, Cached: s.Cached,
+		Outcome: audit.Granted, AccessKeyID: s.Session.Credentials.AccessKeyID, AssumedRoleARN: s.Session.AssumedRoleARN,
+		AWSRequestID: s.Session.RequestID, Cached: s.Cached,
 	}
 	if s.Err != nil {
-		h.Outcome, h.Error = audit.Refused, s.Err.Error()
+		h.Outcome, h.Error = audit.Refused, audit.Redact(s.Err.Error())
 		return h
 	}
 	expires := s.Session.Credentials.Expires.UTC()
@@ -203,7 +204,7 @@ func (i *Issuer) record(ctx context.Context, event *audit.Event, err error) erro
 	event.Outcome = audit.Granted
 	if err != nil {
 		event.Outcome = audit.Refused
-		event.ErrorCode, event.ErrorMessage = identity.KindOf(err).String(), identity.SafeMessage(err)
+		event.ErrorCode, event.ErrorMessage = identity.KindOf(err).String(), audit.Redact(identity.SafeMessage(err))
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
 	defer cancel()

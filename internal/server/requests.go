@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/awswire"
 	"github.com/podid/podid/internal/httpd"
 )
@@ -17,7 +18,10 @@ func (s *server) door(name string, h http.Handler) http.Handler {
 		if a.Status >= http.StatusInternalServerError {
 			level = slog.LevelWarn
 		}
-		s.config.Logger.LogAttrs(r.Context(), level, "request", slog.String("door", name), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		if !s.config.Logger.Enabled(r.Context(), level) {
+			return
+		}
+		s.config.Logger.LogAttrs(r.Context(), level, "request", slog.String("door", name), slog.String("method", r.Method), slog.String("path", audit.Redact(r.URL.Path)),
 			slog.Int("status", a.Status), slog.Duration("took", a.Took), slog.String("source", r.RemoteAddr),
 			slog.String("request_id", awswire.RequestID(r.Context())))
 	})

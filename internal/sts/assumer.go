@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -208,7 +209,9 @@ func session(out *sts.AssumeRoleOutput, lifetime time.Duration) (identity.Sessio
 		aws.ToString(c.SessionToken) == "" || c.Expiration == nil || aws.ToString(user.Arn) == "" {
 		return identity.Session{}, identity.Errorf(identity.Internal, "STS answered without credentials")
 	}
+	request, _ := awsmiddleware.GetRequestIDMetadata(out.ResultMetadata) // "": STS named none
 	return identity.Session{
+		RequestID: quote(request),
 		Credentials: identity.Credentials{
 			AccessKeyID:     *c.AccessKeyId,
 			SecretAccessKey: identity.Secret(*c.SecretAccessKey),

@@ -126,6 +126,7 @@ export default defineConfig({
           { text: 'What pods are given', link: '/webhook' },
           { text: 'World files', link: '/world' },
           { text: 'Metrics', link: '/metrics' },
+          { text: 'Audit', link: '/audit' },
           { text: 'Compatibility', link: '/compatibility' },
         ],
       },
