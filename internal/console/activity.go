@@ -19,8 +19,8 @@ const (
 	// maxWaiting bounds those that wait for activity at once; who comes then is
 	// answered at once.
 	maxWaiting = 200
-	// look is how often is looked for whoever waits.
-	look = time.Second
+	// askEvery is how often is asked for whoever waits.
+	askEvery = time.Second
 	// maxBuckets bounds the buckets of counts.
 	maxBuckets = 500
 )
@@ -263,7 +263,7 @@ func (c *Console) activity(k *call) (any, error) {
 func (c *Console) waited(k *call, wait time.Duration, ask func() (ActivityPage, error)) (ActivityPage, error) {
 	ctx, cancel := context.WithTimeout(k.Context(), wait)
 	defer cancel()
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	for {
 		last := false

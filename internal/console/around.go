@@ -206,12 +206,10 @@ func (c *Console) namespaces(k *call) (any, error) {
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	scope, err := k.user.Scope(k.Context())
-	if err != nil {
+	seen := map[string]bool{}
+	if err := c.each(k, AssociationFilter{Cluster: []string{p.cluster}}, func(e *entry) { seen[e.Namespace] = true }); err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
-	c.config.Index.each(matcher{AssociationFilter{Cluster: []string{p.cluster}}, scope}, func(e *entry) { seen[e.Namespace] = true })
 	if c.config.Surroundings.Namespaces != nil {
 		there, err := c.config.Surroundings.Namespaces(k.Context(), k.user, p.cluster)
 		if err != nil {
@@ -228,8 +226,7 @@ func (c *Console) namespaces(k *call) (any, error) {
 		}
 	}
 	slices.Sort(out.Items)
-	out.More = len(out.Items) > p.limit
-	out.Items = out.Items[:min(len(out.Items), p.limit)]
+	out.Items, out.More = atMost(out.Items, p.limit)
 	return out, nil
 }
 
@@ -241,21 +238,20 @@ func (c *Console) serviceAccounts(k *call) (any, error) {
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	scope, err := k.user.Scope(k.Context())
-	if err != nil {
-		return nil, err
-	}
 	filter := AssociationFilter{Cluster: []string{p.cluster}}
 	if namespace != "" {
 		filter.Namespace = []string{namespace}
 	}
 	type name struct{ namespace, name string }
 	seen := map[name]string{}
-	c.config.Index.each(matcher{filter, scope}, func(e *entry) {
+	err := c.each(k, filter, func(e *entry) {
 		if strings.Contains(e.name(), p.word) {
 			seen[name{e.Namespace, e.ServiceAccount}] = e.ID
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	if c.config.Surroundings.ServiceAccounts != nil {
 		there, err := c.config.Surroundings.ServiceAccounts(k.Context(), k.user, p.cluster, namespace)
 		if err != nil {
@@ -274,8 +270,7 @@ func (c *Console) serviceAccounts(k *call) (any, error) {
 	slices.SortFunc(out.Items, func(a, b ServiceAccount) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
-	out.More = len(out.Items) > p.limit
-	out.Items = out.Items[:min(len(out.Items), p.limit)]
+	out.Items, out.More = atMost(out.Items, p.limit)
 	return out, nil
 }
 
@@ -285,10 +280,6 @@ func (c *Console) roles(k *call) (any, error) {
 	p := c.picker(q)
 	accounts := q.all("account")
 	if err := q.done(); err != nil {
-		return nil, err
-	}
-	scope, err := k.user.Scope(k.Context())
-	if err != nil {
 		return nil, err
 	}
 	seen := map[string]*Role{}
@@ -301,12 +292,15 @@ func (c *Console) roles(k *call) (any, error) {
 		}
 		return seen[arn]
 	}
-	c.config.Index.each(matcher{scope: scope}, func(e *entry) {
+	err := c.each(k, AssociationFilter{}, func(e *entry) {
 		role(e.RoleARN).PodIdentityRoleOf++
 		if e.TargetRoleARN != "" {
 			role(e.TargetRoleARN).TargetRoleOf++
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	if c.config.Surroundings.Roles != nil {
 		there, err := c.config.Surroundings.Roles(k.Context(), k.user)
 		if err != nil {
@@ -323,7 +317,6 @@ func (c *Console) roles(k *call) (any, error) {
 		}
 	}
 	slices.SortFunc(out.Items, func(a, b Role) int { return strings.Compare(a.ARN, b.ARN) })
-	out.More = len(out.Items) > p.limit
-	out.Items = out.Items[:min(len(out.Items), p.limit)]
+	out.Items, out.More = atMost(out.Items, p.limit)
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podid/podid/internal/association"
+	"github.com/podid/podid/internal/identity"
 )
 
 // session tells who asks what they may do.
@@ -41,6 +42,33 @@ func (c *Console) offered(m May) May {
 	return m
 }
 
+// turn waits for a turn to look through all associations, which takes
+// milliseconds of a processor: half of them are left to the pods that wait for
+// credentials. Whoever has looked calls done.
+func (c *Console) turn(k *call) (done func(), err error) {
+	select {
+	case c.looking <- struct{}{}:
+		return func() { <-c.looking }, nil
+	case <-k.Context().Done():
+		return nil, identity.Errorf(identity.Unavailable, "The request was given up.").Because(k.Context().Err())
+	}
+}
+
+// each calls f for the associations that match, as far as the user sees them.
+func (c *Console) each(k *call, filter AssociationFilter, f func(*entry)) error {
+	scope, err := k.user.Scope(k.Context())
+	if err != nil {
+		return err
+	}
+	done, err := c.turn(k)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c.config.Index.each(matcher{filter, scope}, f)
+	return nil
+}
+
 // list answers with a page of associations.
 func (c *Console) list(k *call) (any, error) {
 	q := queryOf(k.Request)
@@ -58,6 +86,11 @@ func (c *Console) list(k *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	done, err := c.turn(k)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	found, total := c.config.Index.page(matcher{filter, scope}, sort, descending, (page-1)*size, size)
 	out := AssociationPage{Items: make([]Association, len(found)), Total: total, Page: page, PageSize: size, Pages: (total + size - 1) / size}
 	for i, e := range found {
@@ -123,18 +156,17 @@ func (c *Console) facets(k *call) (any, error) {
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	scope, err := k.user.Scope(k.Context())
-	if err != nil {
-		return nil, err
-	}
 	counts := map[string]int{}
-	c.config.Index.each(matcher{filter, scope}, func(e *entry) {
+	err := c.each(k, filter, func(e *entry) {
 		one, other := values(e)
 		counts[one]++
 		if other != "" && other != one {
 			counts[other]++
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	out := Facets{Field: field, Items: []Facet{}}
 	for v, n := range counts {
 		if strings.Contains(strings.ToLower(v), prefix) {
@@ -142,9 +174,13 @@ func (c *Console) facets(k *call) (any, error) {
 		}
 	}
 	slices.SortFunc(out.Items, func(a, b Facet) int { return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value)) })
-	out.More = len(out.Items) > limit
-	out.Items = out.Items[:min(len(out.Items), limit)]
+	out.Items, out.More = atMost(out.Items, limit)
 	return out, nil
+}
+
+// atMost cuts a list, and tells whether it was longer.
+func atMost[T any](items []T, limit int) (cut []T, more bool) {
+	return items[:min(len(items), limit)], len(items) > limit
 }
 
 // describe answers with one association.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/podid/podid/internal/association"
@@ -116,6 +117,7 @@ type Console struct {
 	clients http.Handler
 	verify  *verifier
 	waiting chan struct{} // slots of those that wait for activity
+	looking chan struct{} // slots of those that look through all associations
 }
 
 // New makes a Console. It starts nothing.
@@ -133,7 +135,7 @@ func New(c Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Console{config: c, waiting: make(chan struct{}, maxWaiting)}
+	k := &Console{config: c, waiting: make(chan struct{}, maxWaiting), looking: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	k.verify = newVerifier(c)
 	mux := http.NewServeMux()
 	mux.Handle("/", page)

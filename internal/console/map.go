@@ -31,21 +31,20 @@ func (c *Console) draw(k *call) (any, error) {
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	scope, err := k.user.Scope(k.Context())
-	if err != nil {
-		return nil, err
-	}
 	found := 0
 	drawn := make([]map[group]*member, len(tried))
 	for i := range drawn {
 		drawn[i] = map[group]*member{}
 	}
-	c.config.Index.each(matcher{filter, scope}, func(e *entry) {
+	err := c.each(k, filter, func(e *entry) {
 		found++
 		for i, by := range tried {
 			groupOf(e, by).add(drawn[i], e)
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	var f *flows
 	for i := range tried {
 		by = tried[i]

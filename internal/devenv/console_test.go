@@ -3,10 +3,16 @@ package devenv
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/explain"
@@ -171,5 +177,60 @@ func TestConsoleRest(t *testing.T) {
 		if status := consoleCall(t, info, method, path, console.AssociationInput{}, &e); status != http.StatusForbidden || e.Error.Code != "ReadOnly" {
 			t.Errorf("%s %s: %d %+v", method, path, status, e)
 		}
+	}
+}
+
+// TestConsoleDoor: the console shares its listener with AWS, and neither is in
+// the other's way; no page of another name gets to it.
+func TestConsoleDoor(t *testing.T) {
+	info, _ := running(t, Config{})
+	ask := func(path string, change func(*http.Request)) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", info.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(r)
+		res, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res
+	}
+	browser := func(r *http.Request) { r.Header.Set("Accept", "text/html,*/*") }
+	if res := ask("/", browser); res.StatusCode != http.StatusFound || res.Header.Get("Location") != console.Path {
+		t.Errorf("%s %v", res.Status, res.Header)
+	}
+	if res := ask(console.Path, browser); res.StatusCode != http.StatusOK || res.Header.Get("Content-Security-Policy") == "" {
+		t.Errorf("%s %v", res.Status, res.Header)
+	}
+	if res := ask("/", func(*http.Request) {}); res.StatusCode != http.StatusForbidden { // an anonymous ListBuckets
+		t.Errorf("AWS answers %s", res.Status)
+	}
+	for _, path := range []string{console.Path, console.Prefix + "/session"} {
+		if res := ask(path, func(r *http.Request) { r.Host = "evil.example" }); res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s by another name: %s", path, res.Status)
+		}
+	}
+	// A bucket of that name.
+	cfg := aws.Config{Region: "us-west-2", BaseEndpoint: &info.URL, Credentials: credentials.NewStaticCredentialsProvider(
+		info.Administrator("444455556666").AccessKeyID, info.Administrator("444455556666").SecretAccessKey.Reveal(), "")}
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
+	bucket, key := "console", "api/v1/session"
+	_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: "us-west-2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("hello")}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	if text, err := io.ReadAll(got.Body); err != nil || string(text) != "hello" {
+		t.Errorf("%q, %v", text, err)
 	}
 }

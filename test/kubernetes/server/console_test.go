@@ -309,6 +309,10 @@ func TestConsole(t *testing.T) {
 		if root.call("GET", "/associations/"+root.list("?namespace=shop").Items[0].ID+"/pods", nil, &pods); !pods.Known || pods.Total != 2 {
 			t.Errorf("%+v", pods)
 		}
+		var events console.Events
+		if status := root.call("GET", "/associations/"+root.list("?namespace=shop").Items[0].ID+"/events", nil, &events); status != http.StatusOK || !events.Known || len(events.Items) == 0 {
+			t.Errorf("events %d %+v", status, events)
+		}
 		alicesPods := console.Pods{}
 		if alice.call("GET", "/associations/"+alice.list("").Items[0].ID+"/pods", nil, &alicesPods); alicesPods.Reason == "" || alicesPods.Total != 0 {
 			t.Errorf("alice may not list pods, and sees %+v", alicesPods)
