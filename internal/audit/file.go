@@ -75,9 +75,16 @@ type lineFile interface {
 // batch is what one turn at the disk writes.
 type batch struct {
 	events [][]byte
+	bytes  int
 	done   chan struct{} // closed when err is set
 	err    error
 }
+
+// maxPending bounds what waits for a disk that hangs, in bytes.
+const maxPending = 64 << 20
+
+// errSlow is told of an event beyond maxPending.
+var errSlow = errors.New("too many events wait for the disk")
 
 // OpenFile opens a file for appending with the rest of FileConfig as it is by itself.
 func OpenFile(path string) (*File, error) { return NewFile(FileConfig{Path: path}) }
@@ -120,7 +127,10 @@ func (f *File) Write(ctx context.Context, e *Event) error {
 	if err != nil {
 		return err
 	}
-	b := f.enqueue(line)
+	b, err := f.enqueue(line)
+	if err != nil {
+		return fmt.Errorf("write audit event: %w", err)
+	}
 	select {
 	case <-b.done:
 		err = b.err
@@ -134,18 +144,21 @@ func (f *File) Write(ctx context.Context, e *Event) error {
 }
 
 // enqueue has the event written with the next turn at the disk.
-func (f *File) enqueue(event []byte) *batch {
+func (f *File) enqueue(event []byte) (*batch, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.pending == nil {
 		f.pending = &batch{done: make(chan struct{})}
 	}
-	f.pending.events = append(f.pending.events, event)
+	if f.pending.bytes+len(event) > maxPending {
+		return nil, errSlow
+	}
+	f.pending.events, f.pending.bytes = append(f.pending.events, event), f.pending.bytes+len(event)
 	if !f.committing {
 		f.committing = true
 		go f.commit()
 	}
-	return f.pending
+	return f.pending, nil
 }
 
 // commit takes turns at the disk for as long as there is something to write.

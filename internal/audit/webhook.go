@@ -237,7 +237,9 @@ func (h *Webhook) next() []*sending {
 // settle takes a batch, which next returned, out of the queue.
 func (h *Webhook) settle(batch []*sending, err error) {
 	h.mu.Lock()
-	h.queue = h.queue[len(batch):]
+	if h.queue = h.queue[len(batch):]; len(h.queue) == 0 {
+		h.queue = nil // and with it what was sent
+	}
 	for _, s := range batch {
 		h.bytes -= len(s.line)
 	}

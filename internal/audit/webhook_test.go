@@ -26,6 +26,13 @@ type receiver struct {
 	after   string // Retry-After
 }
 
+// seen returns how many requests came, and the header of the last.
+func (r *receiver) seen() (posts int, header http.Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.posts, r.header
+}
+
 func (r *receiver) RoundTrip(q *http.Request) (*http.Response, error) {
 	text, err := io.ReadAll(q.Body)
 	if err != nil {
@@ -85,8 +92,8 @@ func TestWebhookSendsBatches(t *testing.T) {
 			write(t, h, "1", "2", "3")
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if r.posts != 1 || r.header.Get("Authorization") != "Bearer t-1" || r.header.Get("Content-Type") != "application/x-ndjson" {
-				t.Errorf("%d posts, %v", r.posts, r.header)
+			if n, header := r.seen(); n != 1 || header.Get("Authorization") != "Bearer t-1" || header.Get("Content-Type") != "application/x-ndjson" {
+				t.Errorf("%d posts, %v", n, header)
 			}
 			for i := range 1200 {
 				write(t, h, fmt.Sprint("n", i))
@@ -105,8 +112,8 @@ func TestWebhookTriesAgain(t *testing.T) {
 			write(t, h, "1")
 			time.Sleep(30 * time.Second)
 			synctest.Wait()
-			if r.posts != 2 {
-				t.Errorf("%d posts within 30 s, and the receiver said to wait for 60", r.posts)
+			if n, _ := r.seen(); n != 2 {
+				t.Errorf("%d posts within 30 s, and the receiver said to wait for 60", n)
 			}
 			time.Sleep(10 * time.Minute)
 		})

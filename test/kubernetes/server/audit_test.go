@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/podid/podid/api/v1alpha1"
+	"github.com/podid/podid/internal/accesskey"
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
 )
@@ -33,6 +36,12 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: auditor, namespace: shop}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: podid-audit-viewer}
+subjects: [{kind: ServiceAccount, namespace: shop, name: auditor}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: auditor, namespace: podid-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: podid-forward}
 subjects: [{kind: ServiceAccount, namespace: shop, name: auditor}]
 `
 
@@ -219,6 +228,39 @@ func TestAuditOfACluster(t *testing.T) {
 	}
 	if found != 2 {
 		t.Errorf("%d events, want one of each replica", found)
+	}
+}
+
+// TestPluginAudit: kubectl podid audit asks every replica, as the user that the
+// kubeconfig proves, and says what could not be asked.
+func TestPluginAudit(t *testing.T) {
+	t.Parallel()
+	w := pluginWorld(t)
+	second := w.replica("--tls-name", "podid."+ownNamespace+".svc", "--access-key-namespace", keyNamespace)
+	w.serverPod("podid-2", "node-1", second)
+	w.ServiceAccount(t, "shop", "auditor")
+	w.Apply(t, mayAudit)
+	w.associate("app")
+	for i, r := range w.replicas {
+		if _, err := w.agent("node-1", r).AssumeRoleForPodIdentity(t.Context(), w.podToken(fmt.Sprint("web-", i), "node-1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	auditor := w.plugin(w.kubeconfigOf("shop", "auditor"))
+	who := []string{"audit", "-n", "shop", "--role", "target", "--since", "today", "--event", audit.AssumeRoleForPodIdentity}
+	auditor.says([]string{"shop/app (web-0)", "shop/app (web-1)"}, who...)
+	auditor.refused("no RBAC rule allows the verb list on auditevents.podid.dev", "audit")
+	w.plugin(w.Kubeconfig(t, "jane")).refused("the kubeconfig has no token", who...)
+	root := w.plugin(w.Kubeconfig(t, "root", "system:masters"))
+	_, keyID := w.eksAPI("root") // the user of that name alone is no master
+	root.refused("no RBAC rule allows the verb list on auditevents.podid.dev", append(who, "--access-key-secret", keyNamespace+"/"+accesskey.SecretName(keyID))...)
+	w.Apply(t, strings.NewReplacer("name: auditor, namespace: shop", "name: root, namespace: shop", "{kind: ServiceAccount, namespace: shop, name: auditor}", "{kind: User, name: root}").Replace(strings.Split(mayAudit, "---")[0]))
+	root.says([]string{"web-0", "web-1"}, append(who, "--access-key-secret", keyNamespace+"/"+accesskey.SecretName(keyID))...)
+
+	second.kill()
+	out, err := auditor.call(who...)
+	if failed, ok := errors.AsType[*exec.ExitError](err); !ok || failed.ExitCode() != 2 || !strings.Contains(out, "web-0") || !strings.Contains(out, "events may be missing: podid-2 could not be asked") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

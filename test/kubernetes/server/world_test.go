@@ -275,14 +275,16 @@ func (r *replica) kill() {
 
 // ownKubeconfig is the server's: with the token of its service account, and so
 // with the rights of its manifests alone.
-func (w *world) ownKubeconfig() string {
+func (w *world) ownKubeconfig() string { return w.kubeconfigOf(ownNamespace, "podid") }
+
+// kubeconfigOf is that of a service account, with a token of its own.
+func (w *world) kubeconfigOf(namespace, serviceAccount string) string {
 	w.t.Helper()
 	config := rest.AnonymousClientConfig(w.Config)
-	config.BearerToken = w.Token(w.t, ownNamespace, "podid", "")
 	file := filepath.Join(w.t.TempDir(), "kubeconfig")
 	kubeconfig := clientcmdapi.NewConfig()
 	kubeconfig.Clusters["c"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
-	kubeconfig.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: config.BearerToken}
+	kubeconfig.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: w.Token(w.t, namespace, serviceAccount, "")}
 	kubeconfig.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	kubeconfig.CurrentContext = "x"
 	if err := clientcmd.WriteToFile(*kubeconfig, file); err != nil {
