@@ -78,6 +78,7 @@ export default defineConfig({
     nav: [
       { text: 'Quick start', link: '/quick-start' },
       { text: 'Five questions', link: '/questions' },
+      { text: 'Troubleshoot', link: '/how-to/troubleshoot' },
     ],
     sidebar: [
       {
@@ -107,6 +108,10 @@ export default defineConfig({
             items: ['kind', 'k3s', 'kubeadm', 'EKS'].map((name) => ({ text: name, link: `/install/${name.toLowerCase()}` })),
           },
           { text: 'Associate service accounts', link: '/associations' },
+          { text: 'Upgrade', link: '/how-to/upgrade' },
+          { text: 'Rotate keys and certificates', link: '/how-to/rotate' },
+          { text: 'Back up and restore', link: '/how-to/back-up' },
+          { text: 'Troubleshoot', link: '/how-to/troubleshoot' },
           { text: 'Find out why', link: '/explain' },
           { text: 'Write the policies', link: '/policies' },
           { text: 'Monitor', link: '/monitoring' },
@@ -135,6 +140,9 @@ export default defineConfig({
         items: [
           { text: 'Architecture', link: '/architecture' },
           { text: 'Security', link: '/security' },
+          { text: 'Threat model', link: '/explanation/threat-model' },
+          { text: 'Consistency, in numbers', link: '/explanation/consistency' },
+          { text: 'Beside its peers', link: '/explanation/comparison' },
           { text: 'Reliability', link: '/reliability' },
           { text: 'Benchmarks', link: '/benchmarks' },
           { text: 'Testing', link: '/testing' },

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -52,6 +53,34 @@ func TestIndex(t *testing.T) {
 		at := "'/" + strings.TrimSuffix(strings.TrimSuffix(name, ".md"), "README") + "'"
 		if !strings.Contains(config, at) && !strings.HasPrefix(name, "install/") {
 			t.Errorf("the sidebar of the site does not lead to %s", name)
+		}
+	}
+}
+
+var testName = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]+)`")
+
+// TestNamedTests wants the tests that pages name as proof to be there.
+func TestNamedTests(t *testing.T) {
+	var code strings.Builder
+	for _, root := range []string{"internal", "cmd", "test"} {
+		err := filepath.WalkDir(filepath.Join(top, root), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			code.Write(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := code.String()
+	for _, page := range pages(t) {
+		for _, m := range testName.FindAllStringSubmatch(read(t, page), -1) {
+			if !strings.Contains(all, "func "+m[1]+"(") {
+				t.Errorf("%s names %s, and there is no such test", page, m[1])
+			}
 		}
 	}
 }
