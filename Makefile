@@ -35,13 +35,14 @@ generate:
 	$(GO) test -count=1 -run Documented ./test/monitoring -update
 
 # The alerts: Prometheus' own judgement of them, and when they fire. Compiling it
-# takes minutes the first time; what finds targets in clouds is left out.
+# takes minutes the first time; what finds targets in clouds is left out. -count=1, as go
+# keeps results whatever became of files outside the module.
 monitoring:
 	@mkdir -p dist
 	$(GO) build -C tools/monitoring -tags remove_all_sd -o "$$(pwd)/dist/" github.com/prometheus/prometheus/cmd/promtool
 	dist/promtool check rules charts/podid/monitoring/alerts.yaml
 	dist/promtool test rules test/monitoring/alerts_test.yaml
-	cd tools/monitoring && $(GO) vet ./... && $(GO) test -tags remove_all_sd ./...
+	cd tools/monitoring && $(GO) vet ./... && $(GO) test -count=1 -tags remove_all_sd ./...
 
 # Whatever is generated has to be what make generate would write.
 generated:
@@ -103,7 +104,7 @@ e2e: kubernetes nodes
 unit:
 	$(GO) test -race -timeout 20m ./...
 	PODID_KUBERNETES=older $(GO) test -timeout 20m ./test/kubernetes/admission ./test/kubernetes/association ./test/kubernetes/server
-	cd test/chart && $(GO) vet ./... && $(GO) test ./...
+	cd test/chart && $(GO) vet ./... && $(GO) test -count=1 ./...
 	cd tools/release && $(GO) vet ./... && $(GO) test ./...
 
 # STOCK_AGENT is the path of an eks-pod-identity-agent, to be put beside ours; PLOTS a folder for the plots.

@@ -131,12 +131,13 @@ func (p *picture) plot(all []series, unit string, x, y, w, h float64) {
 		top = 1
 	}
 	rows := float64((min(len(all), 8) + 1) / 2)
-	left, bottom := x+44, y+h-12*rows-14
+	left, bottom := x+44, y+h-12*rows-22
 	height := bottom - y
 	for _, part := range []float64{0, .5, 1} {
 		at := bottom - part*height
 		fmt.Fprintf(&p.b, `<path d="M%g %gH%g" stroke="#eee"/><text x="%g" y="%g" text-anchor="end" fill="#666">%s</text>`, left, at, x+w, left-4, at+3, show(part*top, unit))
 	}
+	fmt.Fprintf(&p.b, `<text x="%g" y="%g" fill="#666">-%s</text><text x="%g" y="%g" text-anchor="end" fill="#666">now</text>`, left, bottom+11, p.last, x+w, bottom+11)
 	begin := float64(p.to.Add(-p.last).Unix())
 	for i, s := range all {
 		var d strings.Builder
