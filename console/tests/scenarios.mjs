@@ -307,6 +307,28 @@ export const scenarios = {
     t.same(await page.evaluate(() => JSON.stringify(sessionStorage)), '{}', 'what the tab keeps after signing out');
   },
 
+  async 'a cluster shows conditions, pods, events, and how its servers and agents are'(t) {
+    const found = await (await fetch(`${t.asked.urls.thousand}/console/api/v1/associations?state=failing&pageSize=1`)).json();
+    const page = await t.open('thousand', `#/associations/${found.items[0].id}?tab=conditions`);
+    await page.getByRole('rowheader', { name: 'ChainVerified' }).waitFor();
+    await t.settled(page);
+    await t.accessible(page, 'conditions');
+    await t.picture(page, 'cluster-conditions-light');
+    await page.getByRole('tab', { name: 'Pods' }).click();
+    await page.getByRole('cell', { name: 'node-001' }).first().waitFor();
+    await page.getByRole('tab', { name: 'Events' }).click();
+    await page.getByRole('rowheader', { name: 'CredentialsRefused' }).waitFor();
+    await t.go(page, '#/health');
+    await page.getByRole('rowheader', { name: 'node-007' }).waitFor();
+    for (const text of ['Not heard of', 'Expires soon', '87.5 per second', '42', '90% of 100,000']) await page.getByText(text, { exact: true }).first().waitFor();
+    await page.getByRole('searchbox', { name: 'Find nodes' }).or(page.getByPlaceholder('Find nodes')).first().fill('node-059');
+    await page.getByText('1 match').first().waitFor();
+    await page.getByRole('searchbox', { name: 'Find nodes' }).or(page.getByPlaceholder('Find nodes')).first().fill('');
+    await t.settled(page);
+    await t.accessible(page, 'health of a cluster');
+    await t.picture(page, 'cluster-health-light');
+  },
+
   async 'the columns that a person chooses are kept'(t) {
     const page = await t.open('small');
     await page.getByText('checkout').first().waitFor();

@@ -27,7 +27,7 @@ var answers = []any{
 // TestContract has the front end's types be those of internal/console/api.go.
 func TestContract(t *testing.T) {
 	const file = "../../console/src/api/types.ts"
-	s := &script{done: map[string]string{}}
+	s := &script{t: t, done: map[string]string{}, types: map[string]reflect.Type{}}
 	for _, a := range answers {
 		s.name(reflect.TypeOf(a))
 	}
@@ -55,7 +55,11 @@ func TestContract(t *testing.T) {
 }
 
 // script is a TypeScript file in the making: interfaces by their names.
-type script struct{ done map[string]string }
+type script struct {
+	t     *testing.T
+	done  map[string]string
+	types map[string]reflect.Type
+}
 
 // enums are texts of which there are but a few, by their Go types.
 var enums = map[string]string{
@@ -86,7 +90,10 @@ func (s *script) name(t reflect.Type) string {
 	case reflect.Map:
 		return "Record<string, " + s.name(t.Elem()) + ">"
 	case reflect.Struct:
-		// explain and console both have an Error-like word or two; none collide.
+		if other := s.types[t.Name()]; other != nil && other != t {
+			s.t.Errorf("%s and %s are both called %s in TypeScript", t, other, t.Name())
+		}
+		s.types[t.Name()] = t
 		if s.done[t.Name()] == "" {
 			s.done[t.Name()] = "-"
 			s.done[t.Name()] = fmt.Sprintf("export interface %s {\n%s}\n", t.Name(), s.fields(t))

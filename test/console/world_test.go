@@ -175,10 +175,11 @@ func many(t *testing.T, n int, token string) string {
 		}}
 		if i%100 == 99 {
 			r.State, r.StateReason = api.Failing, "The target role's trust policy does not let the Pod Identity role assume it."
+			r.Object, r.Conditions = r.Namespace+"/"+r.ServiceAccount, conditions(created)
 		}
 		index.Put(r)
 	}
-	k, err := api.New(api.Config{Mode: api.Kubernetes, Clusters: []identity.Cluster{c}, Version: "v1.0.0", Index: index, User: func(r *http.Request) (api.User, error) {
+	k, err := api.New(api.Config{Mode: api.Kubernetes, Clusters: []identity.Cluster{c}, Version: "v1.0.0", Index: index, Surroundings: surroundings(), Local: replica{}, User: func(r *http.Request) (api.User, error) {
 		bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if token != "" && bearer != token {
 			return nil, identity.Errorf(identity.Unauthenticated, "The token is not one of this cluster.")

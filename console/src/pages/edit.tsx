@@ -132,19 +132,7 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
           void save();
         }}
       >
-        <Form
-          errorText={problem && !problem.field ? problem.message : undefined}
-          actions={
-            <SpaceBetween direction="horizontal" size="xs">
-              <Button variant="link" href={back}>
-                Cancel
-              </Button>
-              <Button variant="primary" formAction="submit" loading={busy} disabled={!changed} disabledReason="Nothing is changed">
-                {of ? 'Save changes' : 'Create association'}
-              </Button>
-            </SpaceBetween>
-          }
-        >
+        <Form errorText={problem && !problem.field ? problem.message : undefined}>
           <SpaceBetween size="l">
             <Container header={<Header variant="h2">Service account</Header>}>
               <SpaceBetween size="l">
@@ -171,7 +159,7 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
                     ariaRequired
                   />
                 </FormField>
-                <FormField label="Service account" description="It need not exist yet." errorText={errorOf('serviceAccount')}>
+                <FormField label="Service account" description={of ? undefined : 'It need not exist yet.'} errorText={errorOf('serviceAccount')}>
                   <Suggest
                     value={draft.serviceAccount}
                     onChange={(serviceAccount) => set({ serviceAccount })}
@@ -249,6 +237,17 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
             <Coming complete={complete} problems={problems} preview={preview.data} loading={preview.loading} error={preview.error} retry={preview.reload} editing={Boolean(of)} />
           </SpaceBetween>
         </Form>
+        {/* In sight however long the policies are. */}
+        <div className="actions">
+          <SpaceBetween direction="horizontal" size="xs">
+            <Button variant="link" href={back}>
+              Cancel
+            </Button>
+            <Button variant="primary" formAction="submit" loading={busy} disabled={!changed} disabledReason="Nothing is changed">
+              {of ? 'Save changes' : 'Create association'}
+            </Button>
+          </SpaceBetween>
+        </div>
       </form>
     </ContentLayout>
   );
