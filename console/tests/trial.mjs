@@ -18,7 +18,7 @@ export class Trial {
     this.contexts.push(context);
     await context.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`policy violated: ${e.violatedDirective} by ${e.blockedURI} ${e.sourceFile}`)));
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(30_000);
     page.on('console', (m) => {
       if (['error', 'warning'].includes(m.type()) && !expect.some((e) => m.text().includes(e))) this.problems.push(`${page.url()}: console ${m.type()}: ${m.text()}`);
     });
