@@ -357,15 +357,21 @@ func TestPreview(t *testing.T) {
 	if p := ask(PreviewInput{Association: bad}); p.Valid || len(p.Problems) != 1 || p.Problems[0].Field != "targetRoleArn" || p.Explanation != nil || p.Policies != nil {
 		t.Errorf("%+v", p)
 	}
-	f.user.refuse = identity.Errorf(identity.AccessDenied, "you may not pass it")
-	if p := ask(PreviewInput{Association: input()}); p.Valid || p.Problems[0].Code != "AccessDenied" || p.Explanation.Report != nil || p.Explanation.Unavailable == "" {
-		t.Errorf("the policies of a role that is not theirs are shown: %+v", p)
+	// Whatever it is refused for, the policies of a role that may not be theirs are
+	// not shown. An association that is there is found out after that was judged.
+	for kind, shown := range map[identity.Kind]bool{
+		identity.AccessDenied: false, identity.InvalidParameter: false, identity.Unavailable: false, identity.NotFound: false, identity.InUse: true,
+	} {
+		f.user.refuse = identity.Errorf(kind, "you may not")
+		if p := ask(PreviewInput{Association: input()}); p.Valid || len(p.Problems) != 1 || (p.Explanation.Report != nil) != shown || (p.Explanation.Unavailable == "") != shown {
+			t.Errorf("%v: %+v", kind, p)
+		}
 	}
 	unknown := newFixture(t, func(c *Config) { c.FirstHopUnknown = true })
 	if w := unknown.do("POST", "/preview", PreviewInput{Association: input()}); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "aws.identityARN") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if !slices.Equal(f.user.asked, []string{"create dry", "create dry"}) {
+	if slices.Contains(f.user.asked, "create") {
 		t.Errorf("a preview has changed something: %v", f.user.asked)
 	}
 }

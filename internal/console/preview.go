@@ -28,42 +28,46 @@ func (c *Console) preview(k *call) (any, error) {
 	}
 	a, before, err := c.previewed(k, in)
 	out := Preview{Problems: []Problem{}}
-	denied := false
 	refuse := func(err error) {
-		denied = denied || identity.KindOf(err) == identity.AccessDenied
 		out.Problems = append(out.Problems, Problem{Field: fieldOf(err), Code: codeOf(err), Message: identity.SafeMessage(err)})
 	}
-	switch {
-	case err != nil && identity.KindOf(err) != identity.InvalidParameter && identity.KindOf(err) != identity.InUse:
-		return nil, err
-	case err != nil:
+	switch identity.KindOf(err) {
+	case identity.InvalidParameter, identity.InUse:
 		refuse(err)
-	}
-	written := true
-	if err := c.config.Rules.Validate(a); err != nil {
-		written = false
-		refuse(err)
-	} else if saved, err := c.tried(k, before, a); err != nil {
-		refuse(err)
-	} else {
-		out.Warnings = saved.Warnings
+	default:
+		if err != nil {
+			return nil, err
+		}
 	}
 	if c.config.ReadOnly {
 		refuse(errReadOnly)
 	}
-	out.Valid = len(out.Problems) == 0
-	if written {
-		if out.Policies, err = c.policiesOf(a); err != nil {
-			return nil, err
-		}
-		// podid's own credentials read what is explained: of roles that the user may
-		// not use, it is not theirs to know.
-		if denied && c.config.Mode == Kubernetes {
-			out.Explanation = &Explanation{Chain: chainOf(a, nil, c.config.Surroundings.Accounts, in.Resource), At: c.config.Now().UTC(), Unavailable: "You may not make this association, and so are not shown the policies of its roles."}
-			return out, nil
-		}
-		out.Explanation = c.explained(k.Context(), a, explain.Question{Association: &a, Action: in.Action, Resource: in.Resource})
+	if err := c.config.Rules.Validate(a); err != nil {
+		refuse(err)
+		return out, nil
 	}
+	saved, err := c.tried(k, before, a)
+	if err != nil {
+		refuse(err)
+	}
+	out.Valid, out.Warnings = len(out.Problems) == 0, saved.Warnings
+	policies, failed := c.policiesOf(a)
+	if failed != nil {
+		return nil, failed
+	}
+	out.Policies = policies
+	// podid's own credentials read what is explained: of roles that the user may
+	// not pass, it is not theirs to know. That they may is known once it could be
+	// saved, or but for an association that is there: that is found out last.
+	passed := err == nil || before == nil && identity.KindOf(err) == identity.InUse
+	if c.config.Mode == Kubernetes && !passed {
+		out.Explanation = &Explanation{
+			Chain: chainOf(a, nil, c.config.Surroundings.Accounts, in.Resource), At: c.config.Now().UTC(),
+			Unavailable: "You could not make this association, and so are not shown the policies of its roles.",
+		}
+		return out, nil
+	}
+	out.Explanation = c.explained(k.Context(), a, explain.Question{Association: &a, Action: in.Action, Resource: in.Resource})
 	return out, nil
 }
 
