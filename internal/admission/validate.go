@@ -85,8 +85,7 @@ func (j Judge) decide(ctx context.Context, r *admissionv1.AdmissionRequest, name
 	return d.End(ctx, j.judge(ctx, d, old, now))
 }
 
-// judge applies the rules. What old says is recorded, but what is wanted only
-// once it is known to be an association.
+// judge applies the rules.
 func (j Judge) judge(ctx context.Context, d *association.Decision, old *identity.Association, now *claim) error {
 	d.Changes(old, nil)
 	if now == nil {
@@ -94,9 +93,6 @@ func (j Judge) judge(ctx context.Context, d *association.Decision, old *identity
 	}
 	if now.wrong != nil {
 		return now.wrong
-	}
-	if err := j.Rules.Validate(now.association); err != nil {
-		return err
 	}
 	d.Changes(old, &now.association)
 	// The roles of another service account are passed anew.

@@ -95,11 +95,13 @@ func (d *Decision) of(a identity.Association) {
 }
 
 // Changes says what the association is and what it is to be; nil: it is not
-// there. What is said must have passed the rules, since a request that breaks
-// them may hold anything.
+// there. What breaks the rules is not recorded, since it may hold anything.
 func (d *Decision) Changes(before, after *identity.Association) {
 	if d.written {
 		return
+	}
+	if after != nil && (Rules{}).Validate(*after) != nil {
+		after = nil
 	}
 	d.event.Before, d.event.Association = recorded(before), recorded(after)
 	if before == nil && after != nil {

@@ -152,7 +152,11 @@ func TestWhatBreaksTheRulesIsNotRecorded(t *testing.T) {
 	if _, err := f.Create(t.Context(), f.admin, in); err == nil {
 		t.Fatal("accepted")
 	}
-	in.Cluster, in.Policy = "no/cluster", ""
+	in.Policy, in.RoleARN = "", "eyJhbGciOiJSUzI1NiJ9.a-token"
+	if _, err := f.Create(t.Context(), &caller{account: account, refuse: []string{"eks:CreatePodIdentityAssociation"}}, in); err == nil {
+		t.Fatal("accepted")
+	}
+	in.Cluster, in.RoleARN = "no/cluster", role
 	if _, err := f.Create(t.Context(), f.admin, in); err == nil {
 		t.Fatal("accepted")
 	}

@@ -105,3 +105,22 @@ func FuzzParseTime(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseQuery(f *testing.F) {
+	f.Add("namespace=shop&since=2026-11-01T12:00:00Z&limit=7&before=1")
+	f.Add("pod=a&pod=b&%zz")
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := url.ParseQuery(text)
+		if err != nil {
+			return
+		}
+		q, err := audit.ParseQuery(v)
+		if err != nil {
+			return
+		}
+		again, err := audit.ParseQuery(q.Values())
+		if err != nil || !again.Filter.Since.Equal(q.Filter.Since) || !again.Filter.Until.Equal(q.Filter.Until) || again.Limit != q.Limit || again.Before != q.Before || again.Filter.Text != q.Filter.Text {
+			t.Errorf("%q became %+v, and then %+v, %v", text, q, again, err)
+		}
+	})
+}

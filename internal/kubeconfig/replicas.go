@@ -1,6 +1,7 @@
 package kubeconfig
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -80,27 +81,34 @@ func (k *Cluster) oneReplica(ctx context.Context, pod *corev1.Pod, roots *x509.C
 	d := &door{cluster: k}
 	opened := make(chan struct{})
 	group, ctx := errgroup.WithContext(ctx)
-	used := false
-	group.Go(func() error { return d.to(ctx, pod, func() { close(opened) }) })
-	group.Go(func() (err error) {
+	used, failed := false, error(nil)
+	group.Go(func() error {
+		err := d.to(ctx, pod, func() { close(opened) })
+		if ctx.Err() != nil { // it was closed here
+			return nil
+		}
+		return cmp.Or(err, errors.New("the connection was lost"))
+	})
+	group.Go(func() error {
 		defer cancel()
 		select {
 		case <-ctx.Done():
 			return nil // the door says why
 		case <-opened:
 		}
-		used = true
+		used = true // and what becomes of the door, use hears of from its request
 		// The server's certificate is for its name; the address is that of the door.
 		host := "podid." + k.config.PodidNamespace + ".svc"
 		r.Endpoint = fmt.Sprintf("https://%s:%d", host, d.port)
-		if r.Client, err = k.clientOf(roots, host, d.port, keys, region); err != nil {
-			return err
+		if r.Client, failed = k.clientOf(roots, host, d.port, keys, region); failed != nil {
+			return failed
 		}
-		return use(ctx, r)
+		failed = use(ctx, r)
+		return failed
 	})
 	err := group.Wait()
 	if used {
-		return err
+		return failed
 	}
 	if r.Err = err; err == nil {
 		r.Err = ctx.Err()
