@@ -41,9 +41,9 @@ const (
 	//   pageSize  1-200 (default 50)
 	RouteAssociations = "GET /associations" // -> AssociationPage
 	// The values to filter by, with how many associations each leaves: field is
-	// cluster, namespace, serviceAccount, role, account or state, prefix the
-	// beginning of what was typed (matched anywhere in the value); with an
-	// AssociationFilter, of which the parameter of the field itself is left out.
+	// cluster, namespace, serviceAccount, role, account or state, prefix what was
+	// typed, which is found anywhere in the value; with an AssociationFilter, of
+	// which the parameter of the field itself is left out.
 	RouteFacets  = "GET /facets"        // ?field=&prefix=&limit= -> Facets
 	RouteCreate  = "POST /associations" // AssociationInput -> 201 Association
 	RoutePreview = "POST /preview"      // PreviewInput -> Preview; changes nothing, but is a POST and needs ChangeHeader

@@ -114,7 +114,7 @@ type Saved struct {
 // Console answers. It is safe for concurrent use.
 type Console struct {
 	config  Config
-	clients http.Handler
+	handler http.Handler
 	verify  *verifier
 	waiting chan struct{} // slots of those that wait for activity
 	looking chan struct{} // slots of those that look through all associations
@@ -140,7 +140,7 @@ func New(c Config) (*Console, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle(Prefix+"/", k.api())
-	k.clients = secured(mux)
+	k.handler = secured(mux)
 	return k, nil
 }
 
@@ -148,7 +148,7 @@ func New(c Config) (*Console, error) {
 func (c *Console) Run(ctx context.Context) error { return c.verify.run(ctx) }
 
 // ServeHTTP serves what is at Path and below.
-func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.clients.ServeHTTP(w, r) }
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
 
 // api are the routes of api.go.
 func (c *Console) api() http.Handler {

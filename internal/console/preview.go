@@ -228,7 +228,7 @@ func (c *Console) policies(k *call) (any, error) {
 func (c *Console) policiesOf(a identity.Association) (*Policies, error) {
 	out := &Policies{Forms: []PolicyForm{}}
 	if c.config.FirstHopUnknown {
-		out.Unavailable = "podid's own IAM identity, which the Pod Identity role has to trust, is not told: whoever installed podid sets the chart's aws.identityARN."
+		out.Unavailable = "podid's own IAM identity, which the Pod Identity role has to trust, is not told here. In a cluster the chart's aws.identityARN tells it. podid policies --first-hop-as ARN prints the policies."
 		return out, nil
 	}
 	forms := []rolepolicy.Form{rolepolicy.Tags, rolepolicy.ExternalID}
