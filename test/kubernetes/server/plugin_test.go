@@ -188,6 +188,12 @@ func TestPluginAssociations(t *testing.T) {
 	jane.refused("has an association", create...)
 	jane.says([]string{"shop", "app", "a-"}, "association", "list", "-n", "shop")
 	jane.refused("forbidden", "association", "list")
+	jane.says([]string{"shop", "app", roleARN, targetARN}, "association", "list", "-n", "shop", "--role", targetARN)
+	if out := jane.run("association", "list", "-n", "shop", "--account", "999999999999"); strings.Contains(out, "app") {
+		t.Errorf("associations that lead to another account:\n%s", out)
+	}
+	w.appPod(t, "web")
+	jane.says([]string{"nothing is deleted", "service account now: 1.", "shop/web"}, "association", "delete", "-n", "shop", "-s", "app", "--dry-run")
 	var made struct{ AssociationID, AssociationARN, ExternalID, RoleARN string }
 	if err := json.Unmarshal([]byte(jane.run("association", "describe", "-n", "shop", "-s", "app", "-o", "json")), &made); err != nil {
 		t.Fatal(err)
@@ -198,6 +204,9 @@ func TestPluginAssociations(t *testing.T) {
 	jane.refused("name the association by -n and -s", "association", "describe", made.AssociationID)
 	admin := w.plugin(w.Kubeconfig(t, "root", "system:masters"))
 	admin.says([]string{external}, "association", "describe", made.AssociationID)
+	if out, err := admin.call("status"); !strings.Contains(out, "server") || strings.Contains(out, "AWS says") {
+		t.Errorf("status: %v\n%s", err, out)
+	}
 	jane.says([]string{"off"}, "association", "update", "-n", "shop", "-s", "app", "--target-role-arn", "", "--disable-session-tags")
 	if out := jane.run("association", "describe", "-n", "shop", "-s", "app"); strings.Contains(out, "External ID") {
 		t.Errorf("the target role is still there:\n%s", out)
