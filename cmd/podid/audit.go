@@ -34,8 +34,11 @@ type auditing struct {
 type audited struct {
 	Events []*audit.Event `json:"events"` // newest first
 	More   bool           `json:"more"`   // there are more that match
-	// Incomplete says what may be missing, and why.
+	// Incomplete says what could not be asked, and why.
 	Incomplete []string `json:"incomplete,omitempty"`
+	// Since is the time from which on all that was asked has all events; nil: files
+	// have what they have.
+	Since *time.Time `json:"since,omitempty"`
 }
 
 func newAudit() *cobra.Command {
@@ -138,7 +141,7 @@ func (a *auditing) ofDev(ctx context.Context, found *audited) error {
 	if err != nil {
 		return err
 	}
-	a.add(found, "podid dev", reply)
+	a.add(found, reply)
 	return nil
 }
 
@@ -167,7 +170,7 @@ func (a *auditing) ofCluster(cmd *cobra.Command, found *audited) error {
 			return nil
 		}
 		asked++
-		a.add(found, r.Name, reply)
+		a.add(found, reply)
 		return nil
 	})
 	if err == nil && asked == 0 {
@@ -177,12 +180,11 @@ func (a *auditing) ofCluster(cmd *cobra.Command, found *audited) error {
 }
 
 // add adds what one process answered.
-func (a *auditing) add(found *audited, name string, reply audit.Reply) {
+func (a *auditing) add(found *audited, reply audit.Reply) {
 	found.More = found.More || reply.Older != "" || len(found.Events)+len(reply.Events) > a.limit
 	found.Events = audit.Newest(append(found.Events, reply.Events...), a.limit)
-	if asksBefore := reply.Oldest != nil && a.filter.Since.Before(*reply.Oldest); reply.Lost && asksBefore && reply.Older == "" {
-		found.Incomplete = append(found.Incomplete, fmt.Sprintf("%s has events since %s alone: for earlier ones, ask where it keeps them",
-			name, reply.Oldest.Local().Format(time.RFC3339)))
+	if found.Since == nil || reply.Since.After(*found.Since) {
+		found.Since = &reply.Since
 	}
 }
 
@@ -204,6 +206,9 @@ func (a *auditing) print(cmd *cobra.Command, found *audited) error {
 	}
 	if found.More {
 		fmt.Fprintf(talk, "there are more: raise --limit, or narrow the search\n")
+	}
+	if since := found.Since; since != nil && !found.More && a.filter.Since.Before(*since) && (a.since != "" || len(found.Events) == 0) {
+		fmt.Fprintf(talk, "a running podid remembers events since %s alone: earlier ones are where it keeps them\n", since.Local().Format(time.RFC3339))
 	}
 	for _, what := range found.Incomplete {
 		fmt.Fprintf(talk, "events may be missing: %s\n", what)

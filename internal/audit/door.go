@@ -21,11 +21,9 @@ type Reply struct {
 	Events []*Event `json:"events"`           // newest first
 	Older  string   `json:"older,omitempty"`  // for the parameter before: there are older events that match
 	Newest string   `json:"newest,omitempty"` // for the parameter after
-	// Oldest is the time of the oldest event that it still has, whatever was asked
-	// for; nil: it has had none.
-	Oldest *time.Time `json:"oldest,omitempty"`
-	// Lost tells whether it had older ones than Oldest, in this process.
-	Lost bool `json:"lost,omitempty"`
+	// Since is the time from which on it has all events: when it started or, once
+	// it has forgotten some, that of the oldest it has.
+	Since time.Time `json:"since"`
 }
 
 // fields are the parameters of a query that are text.
@@ -100,9 +98,9 @@ func (r *Ring) Answer(q Query) (Reply, error) {
 	if reply.Events == nil {
 		reply.Events = []*Event{}
 	}
-	written, events := r.snapshot()
-	if n := uint64(len(events)); n > 0 {
-		reply.Oldest, reply.Lost = &events[(written-n)%n].EventTime, written > n
+	reply.Since = r.since.UTC()
+	if written, events := r.snapshot(); written > uint64(len(events)) {
+		reply.Since = events[written%uint64(len(events))].EventTime
 	}
 	return reply, nil
 }

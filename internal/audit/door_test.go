@@ -33,7 +33,7 @@ func TestQueriesAreAsked(t *testing.T) {
 	}))
 	defer server.Close()
 	reply, err := audit.Ask(t.Context(), server.Client(), server.URL, audit.Query{Filter: audit.Filter{Outcome: audit.Granted}, Limit: 1})
-	if err != nil || !reply.Lost || reply.Oldest == nil || !reply.Oldest.Equal(noon) || reply.Older == "" {
+	if err != nil || !reply.Since.Equal(noon) || reply.Older == "" {
 		t.Errorf("%+v, %v", reply, err)
 	}
 	want(t, ids(reply.Events), "3")
@@ -43,7 +43,7 @@ func TestQueriesAreAsked(t *testing.T) {
 	if _, err := audit.Ask(t.Context(), server.Client(), server.URL, audit.Query{Limit: 5000}); err == nil || !strings.Contains(err.Error(), "no: limit") {
 		t.Error(err)
 	}
-	if reply, err := audit.NewRing(1).Answer(audit.Query{}); err != nil || reply.Events == nil || reply.Oldest != nil {
+	if reply, err := audit.NewRing(1).Answer(audit.Query{}); err != nil || reply.Events == nil || time.Since(reply.Since) > time.Minute {
 		t.Errorf("of nothing: %+v, %v", reply, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // Ring keeps the latest events in memory, for whoever asks a running podid.
@@ -14,10 +15,13 @@ type Ring struct {
 	mu      sync.Mutex // guards what follows
 	events  []*Event   // once full, the oldest is at written % cap; none is changed once it is in
 	written uint64     // events ever written: the number of the newest
+	since   time.Time  // all events from then on are here, but for those overwritten since
 }
 
 // NewRing makes a Ring that holds size events.
-func NewRing(size int) *Ring { return &Ring{events: make([]*Event, 0, max(size, 1))} }
+func NewRing(size int) *Ring {
+	return &Ring{events: make([]*Event, 0, max(size, 1)), since: time.Now()}
+}
 
 // Write keeps the event, in place of the oldest if the ring is full.
 func (r *Ring) Write(_ context.Context, e *Event) error {
