@@ -172,6 +172,8 @@ export const scenarios = {
     await page.getByRole('button', { name: 'Explain again' }).click();
     await page.getByText('Every step is allowed').waitFor();
     await page.getByRole('button', { name: /Hop 2: sts:AssumeRole allowed/ }).waitFor();
+    await page.getByText('Pods get no credentials').waitFor({ state: 'detached' }); // once podid has tried it again
+    await page.getByText('Working').first().waitFor();
     await t.picture(page, 'association-mended-light');
   },
 

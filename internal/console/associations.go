@@ -196,6 +196,7 @@ func (c *Console) describe(k *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.verify.look(r)
 	return AssociationDetail{Association: row(r), Conditions: r.Conditions, Object: r.Object, May: c.offered(may)}, nil
 }
 

@@ -22,7 +22,7 @@ import { PoliciesOf } from '../parts/policies';
 import { Empty, Loading, Missing, OutcomeOf, StateOf, Trouble } from '../parts/states';
 import { go, replace, to } from '../route';
 import { useShell } from '../shell';
-import { useLoad, type Loaded } from '../use';
+import { useEvery, useLoad, type Loaded } from '../use';
 import { ago, count, when } from '../words';
 
 /** Association is one association, and all that is known around it. */
@@ -31,6 +31,7 @@ export default function Association({ id, query }: { id: string; query: URLSearc
   const detail = useLoad(id, (signal) => get<AssociationDetail>(at(id), {}, signal));
   const [deleting, setDeleting] = useState(false);
   const [round, setRound] = useState(0);
+  useEvery(5000, detail.reload); // podid tries chains that somebody looks at
   const a = detail.data;
   if (!a) return detail.error ? <Trouble title="The association could not be had" error={detail.error} retry={detail.reload} /> : <Loading what="the association" />;
   const { readOnly } = shell.session;
@@ -46,7 +47,7 @@ export default function Association({ id, query }: { id: string; query: URLSearc
           description={`Service account of namespace ${a.namespace} in cluster ${a.cluster}`}
           actions={
             <SpaceBetween direction="horizontal" size="xs">
-              <Button iconName="refresh" ariaLabel="Refresh" onClick={refresh} loading={detail.loading} />
+              <Button iconName="refresh" ariaLabel="Refresh" onClick={refresh} />
               <Button href={to(['associations', id, 'edit'])} disabled={readOnly || !a.may.update} disabledReason={readOnly ? 'The console is read-only' : 'You may not update this association'}>
                 Edit
               </Button>
@@ -68,7 +69,7 @@ export default function Association({ id, query }: { id: string; query: URLSearc
         )}
         {a.managedBy && <Alert type="info">Kept by {a.managedBy}, which would undo a change made here.</Alert>}
         <Overview a={a} />
-        <Chain id={id} round={round} />
+        <Chain id={id} round={`${round} ${a.state} ${a.version}`} />
         <More a={a} round={round} tab={query.get('tab') ?? 'activity'} />
       </SpaceBetween>
       {deleting && (
@@ -110,8 +111,8 @@ function Overview({ a }: { a: AssociationDetail }) {
   );
 }
 
-/** Chain explains the association, and what its pods may do with their credentials, if that is asked. */
-function Chain({ id, round }: { id: string; round: number }) {
+/** Chain explains the association anew in each round, and what its pods may do with their credentials, if that is asked. */
+function Chain({ id, round }: { id: string; round: string }) {
   const { session } = useShell();
   const [action, setAction] = useState('');
   const [resource, setResource] = useState('');

@@ -16,7 +16,7 @@ import { asQuery, FilterBar, read, write, type Filter } from '../parts/filter';
 import { Empty, StateOf, Trouble } from '../parts/states';
 import { go, replace, to } from '../route';
 import { useShell } from '../shell';
-import { useLoad, useStored } from '../use';
+import { useEvery, useLoad, useStored } from '../use';
 import { ago, count, roleName, when } from '../words';
 
 type Column = TableProps.ColumnDefinition<Association> & { id: string; header: string };
@@ -70,6 +70,7 @@ export default function Associations({ query }: { query: URLSearchParams }) {
   const page = Math.max(1, Number(query.get('page')) || 1);
   const ask = { ...asQuery(filter), sort, page, pageSize: preferences.pageSize };
   const list = useLoad(JSON.stringify(ask), (signal) => get<AssociationPage>('/associations', ask, signal));
+  useEvery(10_000, list.reload); // podid tries chains that somebody looks at
 
   const move = (next: { filter?: Filter; sort?: string; page?: number }) => {
     setSelected([]);
@@ -123,7 +124,7 @@ export default function Associations({ query }: { query: URLSearchParams }) {
             description="Each gives the pods of a service account the credentials of an AWS role."
             actions={
               <SpaceBetween direction="horizontal" size="xs">
-                <Button iconName="refresh" ariaLabel="Refresh" onClick={list.reload} loading={list.loading && list.data !== undefined} />
+                <Button iconName="refresh" ariaLabel="Refresh" onClick={list.reload} />
                 <ButtonDropdown
                   disabled={!one}
                   items={[
