@@ -36,7 +36,8 @@ var sessionToken = strings.Repeat("IQoJb3JpZ2luX2Vj", 64)
 
 func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, r.Body)
-	if r.Method == http.MethodGet { // the agent looks whether anybody is there
+	if !strings.HasSuffix(r.URL.Path, "/assume-role-for-pod-identity") { // the agent looks for what else podid's server has
+		w.WriteHeader(http.StatusNotFound)
 		return
 	}
 	n := u.calls.Add(1)
