@@ -42,7 +42,7 @@ func (c *Console) route(answer func(*call) (any, error)) http.Handler {
 			reply := replyTo(err)
 			reply.Error.RequestID = id
 			status, out = statusOf(err), reply
-			if status >= http.StatusInternalServerError {
+			if status >= http.StatusInternalServerError && r.Context().Err() == nil { // whoever left gets no answer
 				c.config.Logger.WarnContext(r.Context(), "console", slog.String("path", r.URL.Path), slog.String("request_id", id), slog.Any("error", err))
 			}
 			if reply.Error.RetryAfterSeconds > 0 {

@@ -47,7 +47,6 @@ func (e *environment) administrator(account, region string) aws.Config {
 	k := e.keys.Administrators[account]
 	return aws.Config{
 		Region: region, BaseEndpoint: &e.url, Credentials: credentials.NewStaticCredentialsProvider(k.ID, k.Secret, ""),
-		RetryMaxAttempts: 1, // a person waits, and can try again
 	}
 }
 

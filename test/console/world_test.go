@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -120,6 +121,7 @@ func development(t *testing.T, c devenv.Config) *devenv.Info {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan *devenv.Info, 1), make(chan error, 1)
 	c.Ready = func(i *devenv.Info) error { ready <- i; return nil }
+	c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)) // shown when the test fails
 	go func() { done <- devenv.Run(ctx, c) }()
 	t.Cleanup(func() {
 		cancel()

@@ -169,6 +169,11 @@ func TestTraces(t *testing.T) {
 	info := developmentWith(t, devenv.Config{Tracer: tracer})
 	n := agent(t, info, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_BSP_SCHEDULE_DELAY=20", "OTEL_RESOURCE_ATTRIBUTES=k8s.node.name=node-1")
 
+	// What it was given before it heard of changes it would ask for once more.
+	until(t, "the agent listens", func() bool {
+		return scrape(t, n.metrics)["podid_agent_listening"].GetMetric()[0].GetGauge().GetValue() == 1
+	})
+
 	good := token(t, info, info.ServiceAccount, "app-0")
 	if status := ask(t, n, good); status != http.StatusOK {
 		t.Fatal(status)
