@@ -100,6 +100,7 @@ nodes:
 e2e: kubernetes nodes
 	$(GO) run ./test/kubernetes/programs kubelet kube-proxy
 	PODID_E2E=1 $(GO) test -count=1 -v -timeout 20m ./test/e2e
+	PODID_E2E=1 $(GO) test -count=1 -timeout 20m -run TestReadmeInstalls ./test/kubernetes/server
 
 unit:
 	$(GO) test -race -timeout 20m ./...

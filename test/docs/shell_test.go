@@ -27,7 +27,7 @@ const (
 
 // notRun are the marks of blocks that cannot run here, with the reason.
 var notRun = map[string]string{
-	"cluster": "is for a cluster (those of the README and the tutorials run in test/kubernetes/server)",
+	"cluster": "is for a cluster (the tutorials' run in test/kubernetes/server, the README's there by make e2e)",
 	"aws":     "needs an AWS account",
 	"ci":      "is what runs this test",
 }
