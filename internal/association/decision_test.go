@@ -252,17 +252,7 @@ func TestAuditOutlivesItsCaller(t *testing.T) {
 func TestJudgedTwiceIsOneVerdict(t *testing.T) {
 	f := newFixture(t)
 	a := f.create(t, input())
-	once := false
-	busy := &caller{account: account, during: func(access identity.Access) {
-		if access.Action == "iam:PassRole" && !once {
-			once = true
-			if _, err := f.Revoke(t.Context(), f.admin, home.Name, a.ID); err != nil {
-				t.Error(err)
-			}
-			f.log.events = nil
-		}
-	}}
-	if _, err := f.Update(t.Context(), busy, association.UpdateInput{Cluster: home.Name, ID: a.ID, TargetRoleARN: new(target)}); err != nil {
+	if _, err := f.Update(t.Context(), f.revokedWhileJudged(t, a.ID), association.UpdateInput{Cluster: home.Name, ID: a.ID, TargetRoleARN: new(target)}); err != nil {
 		t.Fatal(err)
 	}
 	if e := f.log.events[1]; e.Before.RevokedAt == nil {

@@ -96,7 +96,7 @@ func (s *script) name(t reflect.Type) string {
 		s.types[t.Name()] = t
 		if s.done[t.Name()] == "" {
 			s.done[t.Name()] = "-"
-			s.done[t.Name()] = fmt.Sprintf("export interface %s {\n%s}\n", t.Name(), s.fields(t))
+			s.done[t.Name()] = fmt.Sprintf("export interface %s%s {\n%s}\n", t.Name(), s.extends(t), s.fields(t))
 		}
 		return t.Name()
 	default:
@@ -104,11 +104,24 @@ func (s *script) name(t reflect.Type) string {
 	}
 }
 
+// extends names what is embedded, whose fields JSON has beside t's own.
+func (s *script) extends(t reflect.Type) string {
+	var names []string
+	for f := range t.Fields() {
+		if f.Anonymous {
+			names = append(names, s.name(f.Type))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " extends " + strings.Join(names, ", ")
+}
+
 func (s *script) fields(t reflect.Type) string {
 	var b strings.Builder
 	for f := range t.Fields() {
 		if f.Anonymous {
-			b.WriteString(s.fields(f.Type))
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")

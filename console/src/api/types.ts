@@ -51,28 +51,7 @@ export interface Association {
   managedBy?: string;
 }
 
-export interface AssociationDetail {
-  id: string;
-  arn: string;
-  cluster: string;
-  namespace: string;
-  serviceAccount: string;
-  roleArn: string;
-  roleAccount: string;
-  targetRoleArn?: string;
-  targetRoleAccount?: string;
-  externalId?: string;
-  disableSessionTags: boolean;
-  policy?: string;
-  tags?: Record<string, string>;
-  state: State;
-  stateReason?: string;
-  createdAt: string;
-  modifiedAt: string;
-  revokedAt?: string;
-  lastIssued?: string;
-  version: string;
-  managedBy?: string;
+export interface AssociationDetail extends Association {
   conditions?: Condition[];
   object?: string;
   may: May;
