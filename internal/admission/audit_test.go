@@ -52,7 +52,7 @@ func TestChangesThroughKubernetesAreAudited(t *testing.T) {
 		"create": {both, false, admissionv1.AdmissionRequest{Operation: admissionv1.Create, Object: raw(t, nil)}, true, []string{
 			"PassRole granted " + podRole, "PassRole granted " + targetRole, "CreatePodIdentityAssociation admitted"}},
 		"may not pass": {passer{user: "alice"}, false, admissionv1.AdmissionRequest{Operation: admissionv1.Create, Object: raw(t, nil)}, false, []string{
-			"PassRole refused " + podRole, "CreatePodIdentityAssociation refused"}},
+			"PassRole refused " + podRole, "PassRole refused " + targetRole, "CreatePodIdentityAssociation refused"}},
 		"breaks a rule": {both, false, admissionv1.AdmissionRequest{Operation: admissionv1.Create, Object: raw(t, func(o *v1alpha1.PodIdentityAssociation) {
 			o.Spec.Policy = strings.Repeat("x", 10_000)
 		})}, false, []string{"CreatePodIdentityAssociation refused"}},

@@ -100,8 +100,10 @@ func TestEveryChangeIsAudited(t *testing.T) {
 }
 
 func TestEveryRefusalIsAudited(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture(t, association.Rules{PassTargetRole: true})
 	a := f.create(t, input())
+	both := input()
+	both.ServiceAccount, both.TargetRoleARN = "both", target
 	f.log.events = nil
 	for name, c := range map[string]struct {
 		do   func(identity.Caller) error
@@ -114,6 +116,8 @@ func TestEveryRefusalIsAudited(t *testing.T) {
 			"eks:CreatePodIdentityAssociation", []string{"CreatePodIdentityAssociation refused: access denied"}},
 		"may not pass": {func(c identity.Caller) error { _, err := f.Create(t.Context(), c, input()); return err }, "iam:PassRole", []string{
 			"PassRole refused " + role + ": access denied", "CreatePodIdentityAssociation refused: access denied"}},
+		"may pass neither": {func(c identity.Caller) error { _, err := f.Create(t.Context(), c, both); return err }, "iam:PassRole", []string{
+			"PassRole refused " + role + ": access denied", "PassRole refused " + target + ": access denied", "CreatePodIdentityAssociation refused: access denied"}},
 		"breaks a rule": {func(c identity.Caller) error {
 			in := input()
 			in.Namespace = "NO"

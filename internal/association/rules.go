@@ -2,6 +2,7 @@ package association
 
 import (
 	"context"
+	"errors"
 
 	"github.com/podid/podid/internal/identity"
 )
@@ -50,6 +51,7 @@ func (r Rules) pass(ctx context.Context, caller identity.Caller, a identity.Asso
 	if r.PassTargetRole && a.TargetRoleARN != "" && a.TargetRoleARN != a.RoleARN {
 		roles = append(roles, a.TargetRoleARN)
 	}
+	var refusals []error
 	for _, role := range roles {
 		err := caller.Authorize(ctx, identity.Access{
 			Action:   "iam:PassRole",
@@ -60,9 +62,30 @@ func (r Rules) pass(ctx context.Context, caller identity.Caller, a identity.Asso
 			},
 			Namespace: a.Namespace, ServiceAccount: a.ServiceAccount,
 		})
-		if err != nil {
+		switch {
+		case identity.KindOf(err) == identity.AccessDenied:
+			refusals = append(refusals, err)
+		case err != nil:
 			return err
 		}
 	}
-	return nil
+	return join(refusals)
+}
+
+// joinable is the cause of a refusal that can be told together with others of the
+// same caller, so that nobody has to come again for each of them. Those of RBAC
+// can; AWS itself tells the first alone.
+type joinable interface {
+	error
+	Join(others ...error) error
+}
+
+func join(refusals []error) error {
+	if len(refusals) == 0 {
+		return nil
+	}
+	if cause, ok := errors.AsType[joinable](refusals[0]); ok && len(refusals) > 1 {
+		return cause.Join(refusals[1:]...)
+	}
+	return refusals[0]
 }

@@ -1,6 +1,8 @@
 package association_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -47,19 +49,66 @@ func TestAdmission(t *testing.T) {
 			if err := c.rules.Admit(t.Context(), allowed, c.old, c.a); err != nil {
 				t.Fatal(err)
 			}
-			var asked []string
-			for _, access := range allowed.asked {
-				if access.Action != "iam:PassRole" || access.Namespace != "default" || access.ServiceAccount != "app" {
-					t.Errorf("asked for %+v", access)
-				}
-				asked = append(asked, access.Resource)
-			}
-			if !slices.Equal(asked, c.passes) {
-				t.Errorf("asked for %q, want %q", asked, c.passes)
-			}
-			err := c.rules.Admit(t.Context(), &caller{account: account, refuse: []string{"iam:PassRole"}}, c.old, c.a)
+			nobody := &caller{account: account, refuse: []string{"iam:PassRole"}}
+			err := c.rules.Admit(t.Context(), nobody, c.old, c.a)
 			if refused := identity.KindOf(err) == identity.AccessDenied; err != nil && !refused || refused != (len(c.passes) > 0) {
 				t.Errorf("who may pass nothing: %v", err)
+			}
+			for _, who := range []*caller{allowed, nobody} { // of who is refused the first role, the second is asked for too
+				var asked []string
+				for _, access := range who.asked {
+					if access.Action != "iam:PassRole" || access.Namespace != "default" || access.ServiceAccount != "app" {
+						t.Errorf("asked for %+v", access)
+					}
+					asked = append(asked, access.Resource)
+				}
+				if !slices.Equal(asked, c.passes) {
+					t.Errorf("asked for %q, want %q", asked, c.passes)
+				}
+			}
+		})
+	}
+}
+
+// passing may pass the roles that have no error.
+type passing map[string]error
+
+func (passing) ARN() string       { return "" }
+func (passing) AccountID() string { return account }
+func (p passing) Authorize(_ context.Context, access identity.Access) error {
+	return p[access.Resource]
+}
+
+// lack is the cause of a refusal that takes others into it.
+type lack struct{ error }
+
+func (l lack) Join(others ...error) error {
+	return identity.Errorf(identity.AccessDenied, "%v, and %v", l, errors.Join(others...))
+}
+
+// TestRefusalsOfRolesAreOne, where they can be; and who cannot be judged is not
+// told half of it.
+func TestRefusalsOfRolesAreOne(t *testing.T) {
+	refusal := func(text string) error {
+		return identity.Errorf(identity.AccessDenied, "%s", text).Because(lack{errors.New(text)})
+	}
+	plain := identity.Errorf(identity.AccessDenied, "plain")
+	away := identity.Errorf(identity.Unavailable, "away")
+	for name, c := range map[string]struct {
+		who  passing
+		want string
+	}{
+		"both":                  {passing{role: refusal("the role"), target: refusal("the target")}, "the role, and the target: the target"},
+		"the role":              {passing{role: refusal("the role")}, "the role"},
+		"the target":            {passing{target: refusal("the target")}, "the target"},
+		"in words of their own": {passing{role: plain, target: refusal("the target")}, "plain"},
+		"first unknown":         {passing{role: away, target: refusal("the target")}, "away"},
+		"then unknown":          {passing{role: refusal("the role"), target: away}, "away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := association.Rules{PassTargetRole: true}.Admit(t.Context(), c.who, nil, bound())
+			if identity.SafeMessage(err) != c.want {
+				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
 	}

@@ -25,6 +25,12 @@ const ListAuditEvents = "podid:ListAuditEvents"
 // permission is what RBAC is asked for.
 type permission struct{ verb, resource, namespace, name string }
 
+// unnamed is the permission for all names.
+func (p permission) unnamed() permission {
+	p.name = ""
+	return p
+}
+
 // verbs are those of what is done to associations, as the API server asks for
 // them when kubectl does the same
 // (https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb).

@@ -107,7 +107,7 @@ func (c *caller) Authorize(ctx context.Context, access identity.Access) error {
 		return identity.Errorf(identity.Unavailable, "The cluster's API server cannot say at present whether User: %s may perform: %s.", c.user, access.Action).Because(err)
 	}
 	if !review.Status.Allowed || review.Status.Denied {
-		return denied(c.user, access, needed)
+		return (&lack{c.user, []identity.Access{access}, []permission{needed}}).denied()
 	}
 	return nil
 }

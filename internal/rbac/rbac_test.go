@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/podid/podid/internal/association"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/rbac"
 )
@@ -142,16 +143,7 @@ func TestRefusalHoldsTheMissingObjects(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := callerOf(t, c.user, no).Authorize(t.Context(), c.access)
-			_, text, found := strings.Cut(identity.SafeMessage(err), "kubectl apply:\n\n")
-			first, second, split := strings.Cut(text, "\n---\napiVersion")
-			if !found || !split {
-				t.Fatalf("no two objects in %v", err)
-			}
-			var gotRole rbacv1.ClusterRole
-			var gotBinding rbacv1.ClusterRoleBinding
-			if err := errors.Join(yaml.UnmarshalStrict([]byte(first), &gotRole), yaml.UnmarshalStrict([]byte("apiVersion"+second), &gotBinding)); err != nil {
-				t.Fatalf("%v in\n%s", err, text)
-			}
+			gotRole, gotBinding, text := objects(t, err)
 			if gotRole.Kind != c.kind || gotRole.Name != c.role || gotBinding.Kind != c.kind+"Binding" || gotBinding.Name != c.binding ||
 				gotBinding.RoleRef.Kind != c.kind || gotBinding.RoleRef.Name != c.role || gotBinding.Subjects[0] != c.subject {
 				t.Errorf("got\n%s", text)
@@ -163,6 +155,54 @@ func TestRefusalHoldsTheMissingObjects(t *testing.T) {
 				t.Errorf("namespaces %q, %q", gotRole.Namespace, gotBinding.Namespace)
 			}
 		})
+	}
+}
+
+// objects returns those that a refusal holds, and their text.
+func objects(t *testing.T, refusal error) (role rbacv1.ClusterRole, binding rbacv1.ClusterRoleBinding, text string) {
+	t.Helper()
+	_, text, found := strings.Cut(identity.SafeMessage(refusal), "kubectl apply:\n\n")
+	first, second, split := strings.Cut(text, "\n---\napiVersion")
+	if !found || !split {
+		t.Fatalf("no two objects in %v", refusal)
+	}
+	if err := errors.Join(yaml.UnmarshalStrict([]byte(first), &role), yaml.UnmarshalStrict([]byte("apiVersion"+second), &binding)); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return role, binding, text
+}
+
+// TestOneRefusalOfBothRoles: it names both, and holds one role and one binding.
+func TestOneRefusalOfBothRoles(t *testing.T) {
+	const target = "arn:aws:iam::444455556666:role/target"
+	a := identity.Association{Cluster: home, Namespace: "shop", ServiceAccount: "app", RoleARN: role, TargetRoleARN: target}
+	var may []string
+	alice := callerOf(t, "alice", func(spec authorizationv1.SubjectAccessReviewSpec) (authorizationv1.SubjectAccessReviewStatus, error) {
+		return authorizationv1.SubjectAccessReviewStatus{Allowed: slices.Contains(may, spec.ResourceAttributes.Name)}, nil
+	})
+	ask := func() error {
+		return association.Rules{PassTargetRole: true}.Admit(t.Context(), alice, nil, a)
+	}
+	err := ask()
+	want := "User: alice is not authorized to perform: iam:PassRole on resource: " + role + " or resource: " + target +
+		" because no RBAC rule allows the verb pass on iamroles.podid.dev named " + role + " or " + target + " in the whole cluster. Whoever"
+	if identity.KindOf(err) != identity.AccessDenied || !strings.HasPrefix(identity.SafeMessage(err), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	gotRole, gotBinding, text := objects(t, err)
+	if gotRole.Name != "podid-pass-111122223333-role-path-App-x-444455556666-role-target" || gotBinding.RoleRef.Name != gotRole.Name ||
+		gotBinding.Name != gotRole.Name+"-alice" || len(gotRole.Rules) != 1 || !slices.Equal(gotRole.Rules[0].ResourceNames, []string{role, target}) {
+		t.Errorf("got\n%s", text)
+	}
+	for _, missing := range []string{role, target} {
+		may = slices.DeleteFunc([]string{role, target}, func(arn string) bool { return arn == missing })
+		if gotRole, _, text := objects(t, ask()); !slices.Equal(gotRole.Rules[0].ResourceNames, []string{missing}) {
+			t.Errorf("of %s alone:\n%s", missing, text)
+		}
+	}
+	may = []string{role, target}
+	if err := ask(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -177,8 +177,9 @@ func failure(err error) error {
 	return identity.Errorf(identity.Unavailable, "The cluster's API server does not answer as it should: %s", text).Because(err)
 }
 
-// maxText bounds what is passed on of a refusal.
-const maxText = 4000
+// maxText bounds what is passed on of a refusal. One of two roles has their ARNs,
+// which take 600 characters at most, ten times.
+const maxText = 16_000
 
 // said is the text of a refusal: of an admission webhook's, without the envelope.
 func said(err error) string {

@@ -211,7 +211,7 @@ func TestConsole(t *testing.T) {
 
 		// PassRole: the same refusal as kubectl's, with what ends it.
 		why := alice.refused(http.StatusForbidden, "POST", "/associations", input("by-console"))
-		if !strings.Contains(why, "iam:PassRole on resource: "+roleARN) || !strings.Contains(why, "iamroles") {
+		if !strings.Contains(why, "iam:PassRole on resource: "+roleARN+" or resource: "+targetARN) || !strings.Contains(why, "iamroles") {
 			t.Errorf("alice is told %s", why)
 		}
 		var preview console.Preview

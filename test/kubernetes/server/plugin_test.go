@@ -180,7 +180,7 @@ func TestPluginAssociations(t *testing.T) {
 	w := pluginWorld(t)
 	jane := w.plugin(w.Kubeconfig(t, "jane"))
 	create := []string{"association", "create", "-n", "shop", "-s", "app", "--role-arn", roleARN, "--target-role-arn", targetARN}
-	jane.refused("the verb pass on iamroles.podid.dev named "+roleARN, create...)
+	jane.refused("the verb pass on iamroles.podid.dev named "+roleARN+" or "+targetARN, create...)
 	jane.refused("chosen by the name kubectl podid", create...)
 	w.Apply(t, mayPass)
 	external := region + "/" + ownAccount + "/" + clusterName + "/shop/app"
