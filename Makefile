@@ -114,9 +114,11 @@ bench:
 	$(MAKE) bench-changes
 
 # Each fuzz test of the rooms in FUZZ for FUZZTIME, as many at once as there are processors.
+fuzz: export GO := $(GO)
+fuzz: export FUZZTIME := $(FUZZTIME)
 fuzz:
 	@git grep -E '^func Fuzz\w*\(' -- $(patsubst %,'%/*_test.go',$(FUZZ)) | sed -E 's,^(.*)/[^/]*:func (\w+)\(.*,./\1 \2,' | \
-	xargs -P "$$(nproc)" -L 1 sh -c 'out=$$($(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 $$0 2>&1) && echo "ok $$0 $$1" || { echo "FAIL $$0 $$1"; echo "$$out"; exit 1; }'
+	xargs -P "$$(nproc)" -L 1 tools/fuzz.sh
 
 # The costs of the hot paths; with BENCHTIME=1x only that the benchmarks run.
 cost:
