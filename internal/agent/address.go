@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // addresses are the IP addresses that the agent is asked at.
@@ -48,9 +49,10 @@ func hostAddress(host string) (address netip.Addr, ok bool) {
 		address, err := netip.ParseAddr(host[1 : n-1])
 		return address, err == nil && address.Is6()
 	}
-	if withPort, err := netip.ParseAddrPort(host); err == nil {
-		return withPort.Addr(), true
+	if !strings.Contains(host, ":") {
+		address, err := netip.ParseAddr(host)
+		return address, err == nil
 	}
-	address, err := netip.ParseAddr(host)
-	return address, err == nil && address.Is4()
+	withPort, err := netip.ParseAddrPort(host)
+	return withPort.Addr(), err == nil
 }

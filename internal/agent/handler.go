@@ -11,18 +11,25 @@ import (
 	"strings"
 )
 
+const credentialsPath = "/v1/credentials"
+
 // handler is the whole of what pods can ask.
 func (a *Agent) handler() http.Handler {
-	mux := http.NewServeMux()
 	// A pod has no say in what is traced.
-	mux.Handle("GET /v1/credentials", a.cache.tracer.Door(http.MethodGet, "/v1/credentials", false, http.HandlerFunc(a.credentials)))
+	credentials := a.cache.tracer.Door(http.MethodGet, credentialsPath, false, http.HandlerFunc(a.credentials))
+	mux := http.NewServeMux()
+	mux.Handle("GET "+credentialsPath, credentials)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.addresses.named(r.Host) {
+		switch {
+		case !a.addresses.named(r.Host):
 			a.refuse(w, r, &refusal{status: http.StatusForbidden, code: "AccessDeniedException", text: fmt.Sprintf(
 				"Access Denied. Called agent through invalid address, please use either %v address not %.255s", a.addresses, r.Host)})
-			return
+		// What SDKs ask, and a tenth faster without looking for its route.
+		case r.Method == http.MethodGet && r.URL.Path == credentialsPath:
+			credentials.ServeHTTP(w, r)
+		default:
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	})
 }
 
