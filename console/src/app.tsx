@@ -72,7 +72,7 @@ export default function App() {
         ) : session.data ? (
           <Frame session={session.data} />
         ) : session.error ? (
-          <Trouble title="The console cannot start" error={session.error} retry={again} />
+          <Trouble page title="The console cannot start" error={session.error} retry={again} />
         ) : (
           <Loading what="the console" />
         )}

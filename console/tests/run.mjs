@@ -1,16 +1,16 @@
-// Runs the scenarios in Chromium, and writes one line of JSON for each. Go
-// starts it (test/console), says in its argument where what runs, and does on
-// request what a browser cannot: a line on stdin says that it is done.
+// Runs the scenarios of a file in Chromium, and writes one line of JSON for each.
+// Go starts it (test/clients), says in its argument which and where what runs, and
+// does on request what a browser cannot: a line on stdin says that it is done.
 import { chromium } from 'playwright-core';
 import { createInterface } from 'node:readline';
-import { scenarios } from './scenarios.mjs';
 import { Trial } from './trial.mjs';
 
 const asked = JSON.parse(process.argv[2]);
+const { scenarios } = await import('./' + asked.scenarios);
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const replies = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const outside = async (what) => {
-  say({ do: what });
+const outside = async (what, text) => {
+  say({ do: what, with: text });
   await replies.next();
 };
 

@@ -33,7 +33,7 @@ export default function Association({ id, query }: { id: string; query: URLSearc
   const [round, setRound] = useState(0);
   useEvery(5000, detail.reload); // podid tries chains that somebody looks at
   const a = detail.data;
-  if (!a) return detail.error ? <Trouble title="The association could not be had" error={detail.error} retry={detail.reload} /> : <Loading what="the association" />;
+  if (!a) return detail.error ? <Trouble page title="The association could not be had" error={detail.error} retry={detail.reload} /> : <Loading what="the association" />;
   const { readOnly } = shell.session;
   const refresh = () => {
     detail.reload();
@@ -232,7 +232,7 @@ function PodsOf({ id }: { id: string }) {
       variant="embedded"
       ariaLabels={{ tableLabel: 'Pods' }}
       header={
-        <Header variant="h3" counter={`(${data.total})`} description={data.known ? undefined : 'Nothing here knows of all pods: these asked for credentials lately.'}>
+        <Header variant="h3" counter={`(${data.total})`} description={data.known ? undefined : `${data.reason ?? 'Nothing here knows of all pods.'} These asked for credentials lately.`}>
           Pods that use it
         </Header>
       }

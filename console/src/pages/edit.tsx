@@ -1,4 +1,4 @@
-import Alert from '@cloudscape-design/components/alert';
+import Alert, { type AlertProps } from '@cloudscape-design/components/alert';
 import AttributeEditor from '@cloudscape-design/components/attribute-editor';
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
@@ -14,12 +14,12 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Textarea from '@cloudscape-design/components/textarea';
 import Toggle from '@cloudscape-design/components/toggle';
-import { useState } from 'react';
+import { useEffect, useRef, useState, type Ref } from 'react';
 import { at, call, get } from '../api/client';
-import type { Association, AssociationDetail, AssociationInput, Names, Preview, Problem, Role, Roles, ServiceAccounts } from '../api/types';
+import type { Association, AssociationDetail, AssociationInput, Names, Preview, Role, Roles, ServiceAccounts } from '../api/types';
 import { Explained } from '../parts/explanation';
 import { PoliciesOf } from '../parts/policies';
-import { Loading, Trouble } from '../parts/states';
+import { Loading, Told, Trouble } from '../parts/states';
 import { Suggest } from '../parts/suggest';
 import { go, to } from '../route';
 import { useShell } from '../shell';
@@ -42,14 +42,14 @@ interface Draft {
 export default function Edit({ id, from }: { id?: string; from?: URLSearchParams }) {
   const { session } = useShell();
   const detail = useLoad(id, (signal) => get<AssociationDetail>(at(id ?? ''), {}, signal));
-  if (session.readOnly) return <Trouble title="The console is read-only" error={{ message: 'Whoever runs it has turned changes off. Use kubectl or the AWS CLI.' }} />;
+  if (session.readOnly) return <Trouble page title="The console is read-only" error={{ message: 'Whoever runs it has turned changes off. Use kubectl or the AWS CLI.' }} />;
   if (!id) {
     const given = (name: string) => from?.get(name) ?? '';
     const cluster = given('cluster') || (session.clusters[0]?.name ?? '');
     return <Fields start={{ cluster, namespace: given('namespace'), serviceAccount: given('serviceAccount'), roleArn: given('roleArn'), targetRoleArn: given('targetRoleArn'), disableSessionTags: false, policy: '', tags: [] }} />;
   }
   const a = detail.data;
-  if (!a) return detail.error ? <Trouble title="The association could not be had" error={detail.error} retry={detail.reload} /> : <Loading what="the association" />;
+  if (!a) return detail.error ? <Trouble page title="The association could not be had" error={detail.error} retry={detail.reload} /> : <Loading what="the association" />;
   return (
     <Fields
       of={a}
@@ -104,6 +104,12 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
     if (problem?.field === field) return problem.message;
     return touched[field] ? problems.find((p) => p.field === field)?.message : undefined;
   };
+  // What the preview has told already is not told twice.
+  const refused = problem && !problem.field && !problems.some((p) => p.message === problem.message) ? [problem] : [];
+  const told = useRef<AlertProps.Ref>(null);
+  useEffect(() => {
+    if (problem && !problem.field) told.current?.focus(); // it may be out of sight
+  }, [problem]);
   const cluster = session.clusters.find((c) => c.name === draft.cluster);
   const back = of ? to(['associations', of.id]) : to(['associations']);
 
@@ -132,7 +138,7 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
           void save();
         }}
       >
-        <Form errorText={problem && !problem.field ? problem.message : undefined}>
+        <Form>
           <SpaceBetween size="l">
             <Container header={<Header variant="h2">Service account</Header>}>
               <SpaceBetween size="l">
@@ -234,7 +240,7 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
                 </ExpandableSection>
               </SpaceBetween>
             </Container>
-            <Coming complete={complete} problems={problems} preview={preview.data} loading={preview.loading} error={preview.error} retry={preview.reload} editing={Boolean(of)} />
+            <Coming complete={complete} problems={[...problems, ...refused]} told={told} preview={preview.data} loading={preview.loading} error={preview.error} retry={preview.reload} editing={Boolean(of)} />
           </SpaceBetween>
         </Form>
         {/* In sight however long the policies are. */}
@@ -263,7 +269,8 @@ function roles(account: string | undefined, uses: 'podIdentityRoleOf' | 'targetR
 
 interface ComingProps {
   complete: boolean;
-  problems: Problem[];
+  problems: { message: string }[];
+  told: Ref<AlertProps.Ref>;
   preview?: Preview;
   loading: boolean;
   error?: { message: string };
@@ -272,7 +279,7 @@ interface ComingProps {
 }
 
 /** Coming is what would come of saving. */
-function Coming({ complete, problems, preview, loading, error, retry, editing }: ComingProps) {
+function Coming({ complete, problems, told, preview, loading, error, retry, editing }: ComingProps) {
   return (
     <SpaceBetween size="l">
       <Container
@@ -287,10 +294,12 @@ function Coming({ complete, problems, preview, loading, error, retry, editing }:
           {complete && error && <Trouble title="It could not be looked at" error={error} retry={retry} />}
           {complete && !preview && loading && <Loading what="the explanation" />}
           {problems.length > 0 && (
-            <Alert type="error" header={`It cannot be ${editing ? 'saved' : 'created'} like this`}>
+            <Alert ref={told} type="error" header={`It cannot be ${editing ? 'saved' : 'created'} like this`}>
               <ul className="plain">
                 {problems.map((p) => (
-                  <li key={p.message}>{p.message}</li>
+                  <li key={p.message}>
+                    <Told message={p.message} />
+                  </li>
                 ))}
               </ul>
             </Alert>

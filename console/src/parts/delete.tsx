@@ -10,7 +10,7 @@ import { at, call, get, type Query } from '../api/client';
 import type { Association, Deletion } from '../api/types';
 import { failure, useLoad } from '../use';
 import { count, when } from '../words';
-import { Loading, Trouble } from './states';
+import { Loading, Told, Trouble } from './states';
 
 interface Props {
   association: Association;
@@ -78,7 +78,7 @@ export function Delete({ association: a, onCancel, onDeleted }: Props) {
         )}
         {problem && (
           <Alert type="error" header="It was not deleted">
-            {problem}
+            <Told message={problem} />
           </Alert>
         )}
       </SpaceBetween>

@@ -6,6 +6,7 @@ import Spinner from '@cloudscape-design/components/spinner';
 import StatusIndicator, { type StatusIndicatorProps } from '@cloudscape-design/components/status-indicator';
 import type { ReactNode } from 'react';
 import type { Association, Partial, State, Verdict } from '../api/types';
+import { Code } from './code';
 
 export function Loading({ what }: { what: string }) {
   return (
@@ -15,11 +16,31 @@ export function Loading({ what }: { what: string }) {
   );
 }
 
-/** Trouble is an error in place of what was asked for. */
-export function Trouble({ title, error, retry }: { title: string; error: { message: string; requestId?: string }; retry?: () => void }) {
+/** Told is what an error says. Of a refusal by RBAC an empty line parts the words from the objects that would end it. */
+export function Told({ message }: { message: string }) {
+  const [words, ...objects] = message.split('\n\n');
+  if (!objects.length) return message;
   return (
-    <Alert type="error" header={title} action={retry && <Button formAction="none" onClick={retry}>Retry</Button>}>
-      {error.message}
+    <SpaceBetween size="xs">
+      <span className="words">{words}</span>
+      <Code text={objects.join('\n\n')} label="What to apply" file="podid-rbac.yaml" />
+    </SpaceBetween>
+  );
+}
+
+interface TroubleProps {
+  title: string;
+  error: { message: string; requestId?: string };
+  retry?: () => void;
+  /** page: there is nothing else on the page, and the title is its heading. */
+  page?: boolean;
+}
+
+/** Trouble is an error in place of what was asked for. */
+export function Trouble({ title, error, retry, page }: TroubleProps) {
+  return (
+    <Alert type="error" header={page ? <h1 className="plain">{title}</h1> : title} action={retry && <Button formAction="none" onClick={retry}>Retry</Button>}>
+      <Told message={error.message} />
       {error.requestId && (
         <Box variant="small" display="block">
           Request id {error.requestId}
