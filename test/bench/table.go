@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// row is one line of the table: a ratio or figure that has a bound, and what
-// was measured beside it.
+// row is one line of the table: a ratio or figure, its bound if it has one, and
+// what was measured beside it.
 type row struct {
 	what, podid, bound string
 	ok                 bool
@@ -29,12 +29,14 @@ func (b *bench) table() {
 	for _, r := range b.rows {
 		verdict := "ok"
 		switch {
+		case r.bound == "":
+			verdict = "-"
 		case !r.ok && r.busy:
 			verdict = "busy"
 		case !r.ok:
 			verdict = "MISSED"
 		}
-		lines = append(lines, []string{r.what, r.podid, r.bound, verdict, cmp.Or(r.beside, "-"), cmp.Or(r.stock, "-")})
+		lines = append(lines, []string{r.what, r.podid, cmp.Or(r.bound, "-"), verdict, cmp.Or(r.beside, "-"), cmp.Or(r.stock, "-")})
 	}
 	widths := make([]int, len(lines[0]))
 	for _, l := range lines {
