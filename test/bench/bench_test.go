@@ -80,9 +80,9 @@ func TestPlotsAreXML(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var out bytes.Buffer
-	b := &bench{out: &out, rows: []row{{what: "x", podid: "1 µs", bound: "2 µs", ok: true}, {what: "y", podid: "3", bound: "2", stock: "9"}, {what: "z", busy: true}}}
+	b := &bench{out: &out, rows: []row{{what: "x", podid: "1 µs", bound: "2 µs", ok: true}, {what: "y", podid: "3", bound: "2", stock: "9"}, {what: "z", bound: "1", busy: true}, {what: "s", podid: "5"}}}
 	b.table()
-	for _, want := range []string{"| x    | 1 µs  | 2 µs     | ok      |", "| y    | 3     | 2        | MISSED  | -         | 9           |", "| busy    |"} {
+	for _, want := range []string{"| x    | 1 µs  | 2 µs     | ok      |", "| y    | 3     | 2        | MISSED  | -         | 9           |", "| busy    |", "| s    | 5     | -        | -       |"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
