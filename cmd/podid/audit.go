@@ -11,10 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
-	"github.com/podid/podid/internal/accesskey"
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/devenv"
 	"github.com/podid/podid/internal/kubeconfig"
@@ -27,6 +25,7 @@ type auditing struct {
 	since, until string
 	limit        int
 	keySecret    string
+	server       string
 	output       string
 }
 
@@ -52,12 +51,18 @@ as the user of your kubeconfig: by its token or, if it has none, by the podid ac
 --access-key-secret names. RBAC has to allow the verb list on auditevents.podid.dev, in the namespace that
 -n names or else in the whole cluster.
 
+--server asks one server at its address, through no port-forward: behind a Service, whichever replica
+answers, which has its own decisions alone. Without a kubeconfig chosen by --context, --kubeconfig or the
+name kubectl podid, a podid access key asks, made with --use eks: from AWS_ACCESS_KEY_ID or an AWS profile,
+with AWS_CA_BUNDLE naming a file with the certificates of podid's authority.
+
 The exit status is 2 if something could not be asked, so that events may be missing.`,
 		Example: `  podid audit --role demo-target --since yesterday --until today   # who became that role yesterday
   podid audit -n shop --outcome refused --since 24h               # what was refused in a namespace
   podid audit --access-key-id ASIAEXAMPLE                         # whose a key is that CloudTrail shows
   podid audit --event UpdatePodIdentityAssociation -o wide        # who changed associations
   kubectl podid audit --account 444455556666 -o json              # of the cluster of your kubeconfig
+  podid audit --server https://podid.podid-system.svc:8443         # of one server, with a podid access key
   podid audit --pod web-0 /var/log/podid/audit.jsonl              # in a file`,
 		RunE: a.at(func(cmd *cobra.Command, where place, files []string) error { return a.run(cmd, where, files) }),
 	}
@@ -77,6 +82,8 @@ The exit status is 2 if something could not be asked, so that events may be miss
 	f.StringVar(&a.until, "until", "", "before: in the same words")
 	f.IntVar(&a.limit, "limit", 100, fmt.Sprintf("at most this many events; 1 to %d", audit.MaxPage))
 	f.StringVar(&a.keySecret, "access-key-secret", "", "in a Kubernetes cluster: Secret of a podid access key that says who asks, NAMESPACE/NAME")
+	f.StringVar(&a.server, "server", "", "ask the podid at this URL: https://HOST:PORT of a server's APIs, or http://127.0.0.1:PORT of podid dev")
+	f.StringVar(&a.kube.AuthorityFile, "certificate-authority", "", "in a Kubernetes cluster: file with the certificates of podid's authority (default: as podid says)")
 	outputFlag(cmd, &a.output, "json", "table", "wide")
 	cmd.AddCommand(newAuditVerify())
 	return cmd
@@ -103,8 +110,12 @@ func (a *auditing) run(cmd *cobra.Command, where place, files []string) (err err
 	}
 	found := &audited{}
 	switch {
+	case len(files) > 0 && a.server != "":
+		err = errors.New("--server and files: ask the server, or look into files")
 	case len(files) > 0:
 		err = a.inFiles(found, files)
+	case a.server != "":
+		err = a.ofServer(cmd, where, found)
 	case where == atDev:
 		err = a.ofDev(cmd.Context(), found)
 	case where == atCluster:
@@ -151,11 +162,9 @@ func (a *auditing) ofCluster(cmd *cobra.Command, found *audited) error {
 	if err != nil {
 		return err
 	}
-	var keys aws.CredentialsProvider
-	if a.keySecret != "" {
-		if keys, err = k.KeyFor(cmd.Context(), a.keySecret, accesskey.UseEKS); err != nil {
-			return err
-		}
+	keys, err := a.keys(cmd.Context(), k)
+	if err != nil {
+		return err
 	}
 	asked := 0
 	var failures []error

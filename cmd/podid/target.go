@@ -53,6 +53,8 @@ func (t *target) choose(cmd *cobra.Command) (place, string) {
 	switch {
 	case isPlugin(cmd):
 		return atCluster, "the name kubectl podid"
+	case cmd.Flags().Changed("server"):
+		return atAWS, "" // at that server, with AWS's settings
 	case os.Getenv(devenv.EnvAgentURL) != "":
 		return atDev, devenv.EnvAgentURL + ", from the env file of podid dev"
 	}

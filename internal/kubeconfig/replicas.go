@@ -3,10 +3,8 @@ package kubeconfig
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -14,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,13 +40,9 @@ func (k *Cluster) EachReplica(ctx context.Context, keys aws.CredentialsProvider,
 	if err != nil {
 		return err
 	}
-	authority, err := k.authority(ctx, info)
+	roots, err := k.roots(ctx, info)
 	if err != nil {
 		return err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(authority) {
-		return errors.New("what podid says of who vouches for its server holds no certificate")
 	}
 	list, err := k.client.CoreV1().Pods(k.config.PodidNamespace).List(ctx, metav1.ListOptions{LabelSelector: serverSelector})
 	if err != nil {
@@ -69,6 +62,39 @@ func (k *Cluster) EachReplica(ctx context.Context, keys aws.CredentialsProvider,
 	}
 	return nil
 }
+
+// At returns podid's server at an address, HOST:PORT, as EachReplica shows the
+// replicas: behind a Service or the like, any of them may answer.
+func (k *Cluster) At(ctx context.Context, address string, keys aws.CredentialsProvider) (Replica, error) {
+	info, err := k.Info(ctx)
+	if err != nil {
+		return Replica{}, err
+	}
+	roots, err := k.roots(ctx, info)
+	if err != nil {
+		return Replica{}, err
+	}
+	r := Replica{Name: address, Endpoint: "https://" + k.serverName()}
+	r.Client, err = k.clientOf(roots, address, keys, info.Cluster.Region)
+	return r, err
+}
+
+// roots are those that vouch for podid's server.
+func (k *Cluster) roots(ctx context.Context, info Info) (*x509.CertPool, error) {
+	authority, err := k.authority(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority) {
+		return nil, errors.New("what podid says of who vouches for its server holds no certificate")
+	}
+	return roots, nil
+}
+
+// serverName is what the server's certificate is for, whatever the address it is
+// reached at.
+func (k *Cluster) serverName() string { return "podid." + k.config.PodidNamespace + ".svc" }
 
 func (k *Cluster) oneReplica(ctx context.Context, pod *corev1.Pod, roots *x509.CertPool, keys aws.CredentialsProvider, region string, use func(context.Context, Replica) error) error {
 	r := Replica{Name: pod.Name}
@@ -97,10 +123,8 @@ func (k *Cluster) oneReplica(ctx context.Context, pod *corev1.Pod, roots *x509.C
 		case <-opened:
 		}
 		used = true // and what becomes of the door, use hears of from its request
-		// The server's certificate is for its name; the address is that of the door.
-		host := "podid." + k.config.PodidNamespace + ".svc"
-		r.Endpoint = fmt.Sprintf("https://%s:%d", host, d.port)
-		if r.Client, failed = k.clientOf(roots, host, d.port, keys, region); failed != nil {
+		r.Endpoint = "https://" + k.serverName()
+		if r.Client, failed = k.clientOf(roots, fmt.Sprintf("127.0.0.1:%d", d.port), keys, region); failed != nil {
 			return failed
 		}
 		failed = use(ctx, r)
@@ -116,19 +140,18 @@ func (k *Cluster) oneReplica(ctx context.Context, pod *corev1.Pod, roots *x509.C
 	return use(context.WithoutCancel(ctx), r)
 }
 
-// clientOf makes a client that says who asks, and of which only the door's port
-// is reached.
-func (k *Cluster) clientOf(roots *x509.CertPool, host string, port uint16, keys aws.CredentialsProvider, region string) (*http.Client, error) {
+// clientOf makes a client that says who asks, and reaches one address alone.
+func (k *Cluster) clientOf(roots *x509.CertPool, address string, keys aws.CredentialsProvider, region string) (*http.Client, error) {
 	var dialer net.Dialer
 	base := &http.Transport{
 		DisableKeepAlives: true, // there is one request
-		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: k.serverName(), MinVersion: tls.VersionTLS12},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", port))
+			return dialer.DialContext(ctx, network, address)
 		},
 	}
 	if keys != nil {
-		return &http.Client{Transport: signing{base, keys, region}}, nil
+		return &http.Client{Transport: accesskey.Signing{Base: base, Keys: keys, Region: region}}, nil
 	}
 	c, err := k.rest.TransportConfig()
 	if err != nil {
@@ -151,24 +174,4 @@ func (p proven) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, ErrNoToken
 	}
 	return p.Transport.RoundTrip(r)
-}
-
-// signing signs requests that have no body.
-type signing struct {
-	*http.Transport
-	keys   aws.CredentialsProvider
-	region string
-}
-
-func (s signing) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	keys, err := s.keys.Retrieve(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	nothing := sha256.Sum256(nil)
-	if err := v4.NewSigner().SignHTTP(r.Context(), keys, r, hex.EncodeToString(nothing[:]), accesskey.UseEKS, s.region, time.Now()); err != nil {
-		return nil, fmt.Errorf("signing the request: %w", err)
-	}
-	return s.Transport.RoundTrip(r)
 }

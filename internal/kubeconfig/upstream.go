@@ -57,7 +57,7 @@ func (k *Cluster) WithServer(ctx context.Context, keys aws.CredentialsProvider, 
 			Cluster: info.Cluster.Name, Region: info.Cluster.Region, Credentials: keys, CAFile: caFile,
 			// The server's certificate is for its name, and signatures cover it; the
 			// address is that of the door.
-			Endpoint: fmt.Sprintf("https://podid.%s.svc:%d", k.config.PodidNamespace, d.port),
+			Endpoint: fmt.Sprintf("https://%s:%d", k.serverName(), d.port),
 			LookUp: func(context.Context, string) ([]netip.Addr, error) {
 				return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 			},

@@ -27,6 +27,7 @@ import (
 	"github.com/podid/podid/internal/accesskey"
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/test/clients"
 )
 
 // mayAudit lets the service account shop/auditor see the events of its namespace,
@@ -259,6 +260,25 @@ func TestPluginAudit(t *testing.T) {
 	root.refused("no RBAC rule allows the verb list on auditevents.podid.dev", append(who, "--access-key-secret", keyNamespace+"/"+accesskey.SecretName(keyID))...)
 	w.Apply(t, strings.NewReplacer("name: auditor, namespace: shop", "name: root, namespace: shop", "{kind: ServiceAccount, namespace: shop, name: auditor}", "{kind: User, name: root}").Replace(strings.Split(mayAudit, "---")[0]))
 	root.says([]string{"web-0", "web-1"}, append(who, "--access-key-secret", keyNamespace+"/"+accesskey.SecretName(keyID))...)
+
+	// One server by its address, without the right to forward ports.
+	w.ServiceAccount(t, "shop", "onlooker")
+	w.Apply(t, strings.ReplaceAll(strings.Split(mayAudit, "---")[0], "auditor", "onlooker"))
+	onlooker := w.plugin(w.kubeconfigOf("shop", "onlooker"))
+	onlooker.refused("forbidden", who...)
+	at := append(who, "--server", "https://"+second.apis)
+	if out := onlooker.run(at...); !strings.Contains(out, "web-1") || strings.Contains(out, "web-0") {
+		t.Errorf("of the second replica:\n%s", out)
+	}
+	onlooker.refused("no RBAC rule allows the verb list on auditevents.podid.dev", "audit", "--server", "https://"+second.apis)
+	onlooker.refused("asking podid at https://"+second.metrics+": ", "audit", "-n", "shop", "--server", "https://"+second.metrics)
+	root.says([]string{"web-1"}, append(at, "--access-key-secret", keyNamespace+"/"+accesskey.SecretName(keyID))...)
+	// And with no kubeconfig at all.
+	holder := clients.NewShell(t, w.keyOf("root"))
+	if out := holder.Run(w.podid, at...); !strings.Contains(out, "web-1") || strings.Contains(out, "web-0") {
+		t.Errorf("of the second replica:\n%s", out)
+	}
+	holder.Refused("no RBAC rule allows the verb list on auditevents.podid.dev", w.podid, "audit", "--server", "https://"+second.apis)
 
 	second.kill()
 	out, err := auditor.call(who...)
