@@ -105,7 +105,7 @@ func (e *environment) build(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	eksAuthAPI, err := eksauth.New(eksauth.Config{
-		Issue: e.metrics.Issue(issuing.Issue), Cluster: e.world.cluster, Caller: caller, Lease: e.config.Lease, Changes: e.feed, Lookup: find.Lookup,
+		Issue: e.metrics.Issue(e.indexer.noting(issuing.Issue)), Cluster: e.world.cluster, Caller: caller, Lease: e.config.Lease, Changes: e.feed, Lookup: find.Lookup,
 		Delivered: e.metrics.Delivered,
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/identity"
+	"github.com/podid/podid/internal/issue"
 )
 
 // indexer keeps the console's index as the store has it. Changes may be heard in
@@ -25,7 +26,7 @@ type indexer struct {
 	store *sqlite.Store
 	index console.Index
 
-	mu sync.Mutex // one look at a time
+	mu sync.Mutex // one look, and one note, at a time
 }
 
 func (x *indexer) changed(ctx context.Context, a identity.Association) error {
@@ -39,8 +40,29 @@ func (x *indexer) changed(ctx context.Context, a identity.Association) error {
 		x.index.Remove(a.ID)
 		return nil
 	}
-	x.index.Put(console.Record{Association: found[0], State: console.Unknown})
+	before, _ := x.index.Get(a.ID)
+	x.index.Put(console.Record{Association: found[0], State: console.Unknown, LastIssued: before.LastIssued})
 	return nil
+}
+
+// noting issues by give, and notes when: as long as this process runs, as it has
+// its activity.
+func (x *indexer) noting(give func(context.Context, issue.Request) (*issue.Grant, error)) func(context.Context, issue.Request) (*issue.Grant, error) {
+	return func(ctx context.Context, r issue.Request) (*issue.Grant, error) {
+		grant, err := give(ctx, r)
+		if err == nil {
+			x.issued(grant.Association.ID, time.Now())
+		}
+		return grant, err
+	}
+}
+
+func (x *indexer) issued(id string, at time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if known, ok := x.index.Get(id); ok {
+		x.index.Update(id, known.Version(), func(r *console.Record) { r.LastIssued = at })
+	}
 }
 
 // fill takes in what the store has already.

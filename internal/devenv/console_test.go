@@ -102,6 +102,9 @@ func TestConsoleLifecycle(t *testing.T) {
 	if ask(t, info, "example-cluster", "shop", "web") == "444455556666" {
 		t.Error("the role of another service account was given")
 	}
+	if consoleCall(t, info, "GET", "/associations?namespace=shop", nil, &page); page.Items[0].LastIssued != nil {
+		t.Errorf("a refusal counts as given, at %v", page.Items[0].LastIssued)
+	}
 	var activity console.ActivityPage
 	if status := consoleCall(t, info, "GET", "/activity?outcome=refused&namespace=shop", nil, &activity); status != http.StatusOK || len(activity.Items) < 1 {
 		t.Errorf("activity %d %+v", status, activity)
@@ -119,9 +122,22 @@ func TestConsoleLifecycle(t *testing.T) {
 	if status := consoleCall(t, info, "PUT", "/associations/"+made.ID, in, &e); status != http.StatusConflict {
 		t.Errorf("an update of an older version: %d %+v", status, e)
 	}
+	begun := time.Now().Add(-time.Second)
 	if got := ask(t, info, "example-cluster", "shop", "web"); got != "111122223333" {
 		t.Errorf("the pod got %s", got)
 	}
+	given := func() {
+		t.Helper()
+		if consoleCall(t, info, "GET", "/associations?namespace=shop", nil, &page); page.Items[0].LastIssued == nil || page.Items[0].LastIssued.Before(begun) {
+			t.Errorf("last issued %v, after %v", page.Items[0].LastIssued, begun)
+		}
+	}
+	given()
+	in.Version, in.Tags = updated.Version, nil
+	if status := consoleCall(t, info, "PUT", "/associations/"+made.ID, in, &updated); status != http.StatusOK {
+		t.Fatalf("update %d %+v", status, updated)
+	}
+	given() // which an update changes nothing of
 	var explained console.Explanation
 	if status := consoleCall(t, info, "GET", "/associations/"+made.ID+"/explanation", nil, &explained); status != http.StatusOK || explained.Report.Verdict != explain.Allowed {
 		t.Errorf("explanation %d %+v", status, explained)
@@ -142,7 +158,7 @@ func TestConsoleLifecycle(t *testing.T) {
 	for _, e := range activity.Items {
 		names = append(names, e.Outcome+" "+e.Name)
 	}
-	want := "admitted DeletePodIdentityAssociation,admitted UpdatePodIdentityAssociation,refused CreatePodIdentityAssociation,admitted CreatePodIdentityAssociation"
+	want := "admitted DeletePodIdentityAssociation,admitted UpdatePodIdentityAssociation,admitted UpdatePodIdentityAssociation,refused CreatePodIdentityAssociation,admitted CreatePodIdentityAssociation"
 	if got := strings.Join(names, ","); got != want {
 		t.Errorf("audited %s, want %s", got, want)
 	}
