@@ -72,6 +72,13 @@ async function filterBy(page, label, property, value) {
   await input.press('Enter');
 }
 
+/** named and labelled test what has the focus, in the page. */
+const named = (name) => {
+  const e = document.activeElement;
+  return (e?.getAttribute('aria-label') ?? e?.textContent ?? '').trim() === name;
+};
+const labelled = (name) => (document.activeElement?.labels?.[0]?.textContent ?? '').startsWith(name);
+
 export const scenarios = {
   'every page renders, without faults of accessibility, in light mode': (t) => everyPage(t, false),
 
@@ -191,18 +198,7 @@ export const scenarios = {
   async 'everything is reached by keyboard alone'(t) {
     const page = await t.open('small');
     await page.getByText('checkout').first().waitFor();
-    const tabTo = async (what, test, arg) => {
-      for (let i = 0; i < 120; i++) {
-        await page.keyboard.press('Tab');
-        if (await page.evaluate(test, arg)) return;
-      }
-      throw new Error(`Tab does not reach ${what}`);
-    };
-    const named = (name) => {
-      const e = document.activeElement;
-      return (e?.getAttribute('aria-label') ?? e?.textContent ?? '').trim() === name;
-    };
-    const labelled = (name) => (document.activeElement?.labels?.[0]?.textContent ?? '').startsWith(name);
+    const tabTo = (...args) => t.tabTo(page, ...args);
     await tabTo('Create association', named, 'Create association');
     await page.keyboard.press('Enter');
     await page.getByText('What pods will get').waitFor();
@@ -256,6 +252,70 @@ export const scenarios = {
     t.expect(await onEvent(), 'arrow keys do not reach an event');
     await page.keyboard.press('Enter');
     await page.getByRole('region', { name: 'The audit event as it is kept' }).waitFor();
+  },
+
+  async 'a session policy and tags are typed by keyboard, saved as they were typed, changed, and taken away'(t) {
+    const page = await t.open('small', '#/associations/new?namespace=shop&serviceAccount=narrow&roleArn=arn:aws:iam::111122223333:role/pods&targetRoleArn=arn:aws:iam::444455556666:role/catalog-reader');
+    const { keyboard } = page;
+    const tabTo = (...args) => t.tabTo(page, ...args);
+    const saved = async (id) => (await fetch(`${t.asked.urls.small}/console/api/v1/associations/${id}`)).json();
+    const policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shop-orders/*"}]}';
+    const empty = (name) => (document.activeElement?.labels?.[0]?.textContent ?? '').startsWith(name) && document.activeElement.value === '';
+    await page.getByText('Every step is allowed').waitFor();
+    await tabTo('the section', named, 'Session policy and tags');
+    await keyboard.press('Enter');
+    await tabTo('the session policy', labelled, 'Session policy');
+    await keyboard.type(policy.slice(0, 40));
+    await page.getByText('PackedPolicyTooLarge').first().waitFor(); // AWS takes no policy beside session tags
+    await tabTo('Send session tags', () => document.activeElement?.type === 'checkbox');
+    await keyboard.press('Space');
+    await page.getByText('policy is not valid').first().waitFor();
+    await tabTo('the session policy', labelled, 'Session policy');
+    await keyboard.press('ControlOrMeta+End');
+    await keyboard.type(policy.slice(40));
+    await page.getByText('Every step is allowed').waitFor();
+    for (const [key, value] of [['team', 'shop'], ['cost centre', '']]) {
+      await tabTo('Add tag', named, 'Add tag');
+      await keyboard.press('Enter');
+      await tabTo('the key', empty, 'Key');
+      await keyboard.type(key);
+      await keyboard.press('Tab');
+      await keyboard.type(value);
+    }
+    await t.settled(page);
+    await t.accessible(page, 'policy and tags');
+    await t.picture(page, 'create-policy-tags-light');
+    await keyboard.press('Enter'); // sends the form
+    await page.getByText('The association of shop/narrow is created.').waitFor();
+    const id = page.url().split('/').at(-1);
+    let a = await saved(id);
+    t.same([a.policy, a.tags, a.disableSessionTags], [policy, { 'cost centre': '', team: 'shop' }, true], 'what was saved');
+
+    await t.go(page, `#/associations/${id}/edit`);
+    await page.getByText('Every step is allowed').waitFor();
+    await tabTo('Add tag', named, 'Add tag'); // in a section that is open, as there is something in it
+    await keyboard.press('Enter');
+    await tabTo('the key', empty, 'Key');
+    await keyboard.type('team');
+    await keyboard.press('Enter');
+    await page.getByText('The key team is there twice.').first().waitFor();
+    await keyboard.press('End');
+    await keyboard.type(' of old');
+    await page.getByText('The key team is there twice.').waitFor({ state: 'detached' });
+    await tabTo('Remove', named, 'Remove tag team');
+    await keyboard.press('Enter');
+    await tabTo('the session policy', labelled, 'Session policy');
+    await keyboard.press('ControlOrMeta+a');
+    await keyboard.press('Delete');
+    await tabTo('Send session tags', () => document.activeElement?.type === 'checkbox');
+    await keyboard.press('Space');
+    await tabTo('Save changes', named, 'Save changes');
+    await keyboard.press('Enter');
+    await page.getByText('The association of shop/narrow is saved.').waitFor();
+    a = await saved(id);
+    t.same([a.policy, a.tags, a.disableSessionTags], [undefined, { 'cost centre': '', 'team of old': '' }, false], 'what was saved then');
+    const gone = await fetch(`${t.asked.urls.small}/console/api/v1/associations/${id}?version=${a.version}`, { method: 'DELETE', headers: { 'X-Podid-Console': '1' } });
+    t.same(gone.status, 200, 'the deletion');
   },
 
   async 'dark mode follows the system, and the choice of the person is kept'(t) {
@@ -417,6 +477,11 @@ export const scenarios = {
     await page.getByRole('row').nth(2).waitFor();
     const times = await page.getByRole('link', { name: /Open the event/ }).evaluateAll((links) => links.map((l) => Date.parse(l.textContent)));
     t.same(times, times.toSorted((a, b) => b - a), 'the order of events');
+    // And the list knows when that was.
+    await t.go(page, '#/associations');
+    const issued = page.locator('tr', { has: page.getByRole('link', { name: 'checkout', exact: true }) }).locator('td').last();
+    await issued.waitFor();
+    t.expect(/second|minute|now/.test(await issued.innerText()), `last issued for checkout: ${await issued.innerText()}`);
   },
 
   async 'each page stays within its budget of bytes and time'(t) {

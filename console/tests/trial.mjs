@@ -36,6 +36,15 @@ export class Trial {
     await page.evaluate((h) => (location.hash = h), hash);
   }
 
+  /** tabTo presses Tab until what has the focus meets a test, which runs in the page. */
+  async tabTo(page, what, test, arg) {
+    for (let i = 0; i < 120; i++) {
+      await page.keyboard.press('Tab');
+      if (await page.evaluate(test, arg)) return;
+    }
+    throw new Error(`Tab does not reach ${what}`);
+  }
+
   expect(ok, what) {
     if (!ok) this.problems.push(what);
   }

@@ -79,6 +79,14 @@ function inputOf(d: Draft, of?: Association): AssociationInput {
   };
 }
 
+/** wrongTags says why tags cannot be saved as they are typed, which the API would not see. */
+function wrongTags(tags: Draft['tags']): string | undefined {
+  const keys = tags.map((t) => t.key);
+  const twice = keys.find((key, i) => key && keys.indexOf(key) !== i);
+  if (twice) return `The key ${twice} is there twice.`;
+  return tags.some((t) => !t.key && t.value) ? 'A value has no key.' : undefined;
+}
+
 function Fields({ of, start }: { of?: Association; start: Draft }) {
   const { session, notify } = useShell();
   const [draft, setDraft] = useState(start);
@@ -117,6 +125,11 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
     setTouched({ namespace: true, serviceAccount: true, roleArn: true, targetRoleArn: true, policy: true, tags: true });
     if (!complete) {
       setProblem({ message: 'Namespace, service account and Pod Identity role are required.' });
+      return;
+    }
+    const wrong = wrongTags(draft.tags);
+    if (wrong) {
+      setProblem({ field: 'tags', message: wrong });
       return;
     }
     setBusy(true);
@@ -224,6 +237,7 @@ function Fields({ of, start }: { of?: Association; start: Draft }) {
                         items={draft.tags}
                         addButtonText="Add tag"
                         removeButtonText="Remove"
+                        removeButtonAriaLabel={(tag) => `Remove tag ${tag.key}`}
                         disableAddButton={draft.tags.length >= 50}
                         onAddButtonClick={() => set({ tags: [...draft.tags, { key: '', value: '' }] })}
                         onRemoveButtonClick={({ detail }) => set({ tags: draft.tags.filter((_, i) => i !== detail.itemIndex) })}
