@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podid/podid/internal/agent"
+	"github.com/podid/podid/test/clients"
 )
 
 func TestAnAnswer(t *testing.T) {
@@ -102,9 +103,7 @@ func TestRefusals(t *testing.T) {
 
 func TestHostForms(t *testing.T) {
 	v6, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Skip("no IPv6 here: ", err)
-	}
+	clients.Require(t, "ipv6", err == nil, fmt.Sprint("no IPv6 here: ", err))
 	v4, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
