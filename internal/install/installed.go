@@ -188,7 +188,11 @@ func (k *checker) webhooks(ctx context.Context) {
 		}
 	}
 	if len(lacking) > 0 {
-		k.say(what, Failed, "the API server has not been told whom to trust for "+strings.Join(lacking, ", "), "the server tells it when it starts: kubectl -n "+serverNamespace+" logs deployment/"+name)
+		do := "the server tells it when it starts: kubectl -n " + serverNamespace + " logs deployment/" + name
+		if mutating.Annotations["cert-manager.io/inject-ca-from"] != "" {
+			do = "cert-manager's cainjector tells it when there is a certificate: kubectl -n " + serverNamespace + " describe certificates.cert-manager.io " + name
+		}
+		k.say(what, Failed, "the API server has not been told whom to trust for "+strings.Join(lacking, ", "), do)
 		return
 	}
 	trial := &unstructured.Unstructured{Object: map[string]any{

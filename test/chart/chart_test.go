@@ -200,6 +200,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestCertManagersAuthority: agents are told the authority that is given, and the
+// API server by the cainjector alone, which adds a new one beside the old.
+func TestCertManagersAuthority(t *testing.T) {
+	rendered := render(t, least+`tls: {mode: certManager, issuerRef: {name: internal}, caBundle: "given"}`)
+	if !strings.Contains(rendered, "\n  ca.crt: |\n    given\n") {
+		t.Error("agents are not told the authority")
+	}
+	if strings.Contains(rendered, "caBundle: ") || strings.Count(rendered, "cert-manager.io/inject-ca-from: podid-system/podid\n") != 2 {
+		t.Error("the API server is told by another than the cainjector")
+	}
+}
+
 // TestACK: where associations are taken from ACK's objects, these are judged too.
 func TestACK(t *testing.T) {
 	const group = "eks.services.k8s.aws"

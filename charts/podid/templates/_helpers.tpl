@@ -25,7 +25,8 @@ app.kubernetes.io/component: {{ . }}
 {{- end -}}
 
 {{/* How the API server reaches a webhook: list CONTEXT PATH. In mode own the
-server itself fills in the authority, so that there is none here to go back to. */}}
+server itself fills in the authority, in mode certManager the cainjector: here is
+none to go back to, or to quarrel about. */}}
 {{- define "podid.clientConfig" -}}
 {{- $context := index . 0 -}}
 service:
@@ -33,8 +34,8 @@ service:
   name: podid
   port: 9443
   path: {{ index . 1 }}
-{{- with and (ne $context.Values.tls.mode "own") $context.Values.tls.caBundle }}
-caBundle: {{ b64enc . }}
+{{- if eq $context.Values.tls.mode "secret" }}
+caBundle: {{ b64enc $context.Values.tls.caBundle }}
 {{- end }}
 {{- end -}}
 

@@ -121,9 +121,21 @@ func agentBesideServer(t *testing.T, c *cluster.Cluster) {
 // unreachableWebhook: nobody serves it, and the API server was not told whom to trust.
 func unreachableWebhook(t *testing.T, c *cluster.Cluster) {
 	found, _ := checks(t, c.Config)
-	if w := found["webhooks"]; w.Status != install.Failed || !strings.Contains(w.Found, "associations.podid.dev") {
+	if w := found["webhooks"]; w.Status != install.Failed || !strings.Contains(w.Found, "associations.podid.dev") || !strings.Contains(w.Do, "logs deployment/podid") {
 		t.Errorf("without an authority: %+v", w)
 	}
+	annotate := func(value string) {
+		if _, err := c.Client(t).AdmissionregistrationV1().MutatingWebhookConfigurations().Patch(t.Context(), "podid", "application/merge-patch+json",
+			[]byte(`{"metadata":{"annotations":{"cert-manager.io/inject-ca-from":`+value+`}}}`), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	annotate(`"podid-system/podid"`)
+	injected, _ := checks(t, c.Config)
+	if w := injected["webhooks"]; !strings.Contains(w.Do, "describe certificates.cert-manager.io podid") {
+		t.Errorf("without an authority, which cert-manager gives: %+v", w)
+	}
+	annotate("null")
 	if s := found["server"]; s.Status != install.Failed || !strings.Contains(s.Found, "0 of 2") {
 		t.Errorf("without a server: %+v", s)
 	}

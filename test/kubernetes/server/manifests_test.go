@@ -20,20 +20,27 @@ const (
 	keyNamespace   = "podid-access-keys"
 )
 
-// manifests are those that clusters get, but that the webhooks are found at url:
-// here nothing makes a Service out of it.
-func manifests(t *testing.T, url string) string {
+// manifests are those in files that clusters get, and the namespace that Helm
+// makes; but that the webhooks are found at url, since here nothing makes a
+// Service out of it, and without what is for cert-manager, which is not here.
+func manifests(t *testing.T, url string, files ...string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../../deploy/podid.yaml")
-	if err != nil {
-		t.Fatal(err)
+	var texts [][]byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, bytes.ReplaceAll(text, []byte("CLUSTER_NAME"), []byte(clusterName)))
 	}
-	var out []string
-	text = bytes.ReplaceAll(text, []byte("CLUSTER_NAME"), []byte(clusterName))
-	for _, document := range bytes.Split(text, []byte("\n---\n")) {
+	out := []string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: " + ownNamespace + "}\n"}
+	for _, document := range bytes.Split(bytes.Join(texts, []byte("\n---\n")), []byte("\n---\n")) {
 		var object map[string]any
 		if err := yaml.Unmarshal(document, &object); err != nil {
 			t.Fatal(err)
+		}
+		if object["apiVersion"] == "cert-manager.io/v1" {
+			continue
 		}
 		kind, _ := object["kind"].(string)
 		if strings.HasSuffix(kind, "WebhookConfiguration") {

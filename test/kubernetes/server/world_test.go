@@ -75,18 +75,25 @@ func start(t *testing.T, replicas int, flags ...string) *world {
 
 func startWith(t *testing.T, build func() (string, error), replicas int, flags ...string) *world {
 	t.Helper()
+	w := newWorld(t, build, "../../../deploy/podid.yaml")
+	for range replicas {
+		w.replica(flags...)
+	}
+	return w
+}
+
+// newWorld is a world without a server, with the manifests of files.
+func newWorld(t *testing.T, build func() (string, error), files ...string) *world {
+	t.Helper()
 	podid, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{Cluster: cluster.Start(t, cluster.Options{}), t: t, podid: podid, aws: smallAWS(t)}
 	w.hooks = newService(t)
-	w.Apply(t, manifests(t, w.hooks.url()))
+	w.Apply(t, manifests(t, w.hooks.url(), files...))
 	if w.objects, err = client.New(w.Config, client.Options{Scheme: scheme(t)}); err != nil {
 		t.Fatal(err)
-	}
-	for range replicas {
-		w.replica(flags...)
 	}
 	w.Namespace(t, "shop")
 	w.ServiceAccount(t, "shop", "app")
