@@ -92,6 +92,7 @@ func (o *serverOptions) declare(cmd *cobra.Command) {
 	f.StringVar(&c.Namespace, "namespace", "podid-system", "namespace of the server itself")
 	f.StringVar(&c.KeyNamespace, "access-key-namespace", "podid-access-keys", "namespace of the Secrets that hold access keys")
 	f.StringVar(&o.ownServiceAccount, "own-service-account", "podid-system/podid", "service account of the server itself, NAMESPACE/NAME")
+	f.StringVar(&c.Pod, "pod-uid", "", "uid of the pod that this replica runs in, by which replicas know each other; without it they ask the API server about every pod whose service account has no association")
 	f.StringVar(&o.agentServiceAccount, "agent-service-account", "podid-agent/podid-agent", "service account of the agents, NAMESPACE/NAME")
 	f.StringVar(&c.AgentAudience, "agent-audience", server.DefaultAgentAudience, "audience of the agents' own tokens")
 	f.StringVar(&o.verification, "token-verification", string(server.TokenReview), "how pods' tokens are verified: tokenreview asks the API server, jwks uses the cluster's public keys")

@@ -41,6 +41,10 @@ type Associations interface {
 // Config says what a Webhook works with. Associations is required.
 type Config struct {
 	Associations Associations
+	// Current tells of NAMESPACE/SERVICEACCOUNT whether Associations.Known, asked after
+	// it, has the association if there is one whose creation was acknowledged before
+	// (promise.Replica). Nil: that cannot be told, and the API server is asked.
+	Current func(key string) bool
 	// Settings say what pods are given.
 	Settings Settings
 	// Annotations returns those of a service account, from memory. Nil: none are looked at.

@@ -6,8 +6,9 @@ import (
 
 // metrics name no namespace, service account or pod.
 type metrics struct {
-	pods  *prometheus.CounterVec
-	reads prometheus.Counter
+	pods    *prometheus.CounterVec
+	reads   prometheus.Counter
+	current prometheus.Counter
 }
 
 func newMetrics() metrics {
@@ -18,6 +19,9 @@ func newMetrics() metrics {
 		reads: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "podid_admission_live_reads_total", Help: "Lookups at the API server, of service accounts of which no association is in memory.",
 		}),
+		current: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "podid_admission_current_total", Help: "Pods of service accounts that have no association, as memory was known to be current; the API server was not asked.",
+		}),
 	}
 	for _, o := range []outcome{mutated, complete, skipped, unassociated, undetermined, unreadablePod} {
 		m.pods.WithLabelValues(string(o))
@@ -26,5 +30,5 @@ func newMetrics() metrics {
 }
 
 func (m metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.pods, m.reads}
+	return []prometheus.Collector{m.pods, m.reads, m.current}
 }

@@ -103,10 +103,16 @@ func (w *Webhook) mark(pod *corev1.Pod, namespace string) (p Patch) {
 }
 
 // find takes what is in memory, as what a pod gets does not depend on how old
-// that is; what is not there may have been made a moment ago.
+// that is; what is not there may have been made a moment ago, unless that is
+// known to be otherwise.
 func (w *Webhook) find(ctx context.Context, e *event) (identity.Association, error) {
+	current := w.config.Current != nil && w.config.Current(e.account.String())
 	if a, known := w.config.Associations.Known(e.account.namespace, e.account.name); known {
 		return a, nil
+	}
+	if current {
+		w.metrics.current.Inc()
+		return identity.Association{}, &identity.Error{Kind: identity.NotFound}
 	}
 	e.live = true
 	return w.reads.find(ctx, e.account)

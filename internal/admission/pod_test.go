@@ -181,6 +181,31 @@ func TestAnnotationsOfTheServiceAccount(t *testing.T) {
 	}
 }
 
+// TestCurrentMemoryNeedsNoRead: and it is found out before memory is looked into.
+func TestCurrentMemoryNeedsNoRead(t *testing.T) {
+	facts := &world{memory: map[string]string{}, stored: map[string]string{"ns/made": "a-1"}}
+	current := true
+	w := newWebhook(t, admission.Config{Associations: facts, Current: func(key string) bool {
+		if key == "ns/late" { // its association reaches memory now
+			facts.memory[key] = "a-2"
+		}
+		return current
+	}})
+	outcome := func(name string) string {
+		return ask(t, w.Handler(), reviewOf(t, podOf(name))).AuditAnnotations["outcome"]
+	}
+	if got := outcome("none"); got != "no_association" || facts.lookups != 0 {
+		t.Errorf("%s with %d reads", got, facts.lookups)
+	}
+	if got := outcome("late"); got != "mutated" {
+		t.Errorf("one that came while it was asked: %s", got)
+	}
+	current = false
+	if got := outcome("made"); got != "mutated" || facts.lookups != 1 {
+		t.Errorf("where memory is not current: %s with %d reads", got, facts.lookups)
+	}
+}
+
 // TestMarks: pods without an association are marked where there are many, so
 // that the policy need not look, and never where nobody could say.
 func TestMarks(t *testing.T) {

@@ -25,6 +25,8 @@ type reads struct {
 
 type account struct{ namespace, name string }
 
+func (a account) String() string { return a.namespace + "/" + a.name }
+
 // read is one lookup.
 type read struct {
 	next *read // begins when this one ends; guarded by reads.mu

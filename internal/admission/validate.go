@@ -34,6 +34,10 @@ type Judge struct {
 	// Self is the user name of podid's own server, which writes for callers of the
 	// API whom it has judged already. Empty: nobody is let through.
 	Self string
+	// Announce tells the other replicas that an association is about to be there, by
+	// NAMESPACE/SERVICEACCOUNT (promise.Replica). If it fails, the association must not
+	// be. Nil: nobody has to know.
+	Announce func(ctx context.Context, key string) error
 }
 
 // Validate is for Config.Validate. Whoever may delete an association needs
@@ -41,13 +45,15 @@ type Judge struct {
 // server writes is judged and audited already.
 func (j Judge) Validate(ctx context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, error) {
 	allowed := &admissionv1.AdmissionResponse{Allowed: true}
-	if r.SubResource != "" || j.Self != "" && r.UserInfo.Username == j.Self {
+	if r.SubResource != "" {
 		return allowed, nil
 	}
 	now, before, err := j.claims(r)
 	switch {
 	case err != nil:
 		return nil, err
+	case j.Self != "" && r.UserInfo.Username == j.Self:
+		err = j.announce(ctx, r, now)
 	case r.Operation == admissionv1.Delete && before.ours:
 		err = j.decide(ctx, r, audit.DeletePodIdentityAssociation, &before, nil)
 	case r.Operation == admissionv1.Create && now.ours:
@@ -77,13 +83,29 @@ func (j Judge) decide(ctx context.Context, r *admissionv1.AdmissionRequest, name
 		name = audit.RevokePodIdentityAssociation
 	}
 	auditor := j.Audit
-	if r.DryRun != nil && *r.DryRun { // it changes nothing
+	if isDryRun(r) {
 		auditor = association.Auditor{}
 	}
 	ctx = audit.WithOrigin(ctx, audit.Origin{EventSource: audit.SourceKubernetes, RequestID: string(r.UID)})
 	d := auditor.Decide(ctx, j.caller(r), time.Now(), name, j.Cluster.Name)
-	return d.End(ctx, j.judge(ctx, d, old, now))
+	err := j.judge(ctx, d, old, now)
+	if err == nil && now != nil {
+		err = j.announce(ctx, r, *now)
+	}
+	return d.End(ctx, err)
 }
+
+// announce announces what is about to be created. An object of ACK's becomes an
+// association by podid's own hand, which is announced then.
+func (j Judge) announce(ctx context.Context, r *admissionv1.AdmissionRequest, now claim) error {
+	if j.Announce == nil || r.Operation != admissionv1.Create || r.Resource.Group == ack.Group || isDryRun(r) {
+		return nil
+	}
+	return j.Announce(ctx, account{now.association.Namespace, now.association.ServiceAccount}.String())
+}
+
+// isDryRun tells whether a request changes nothing.
+func isDryRun(r *admissionv1.AdmissionRequest) bool { return r.DryRun != nil && *r.DryRun }
 
 // judge applies the rules.
 func (j Judge) judge(ctx context.Context, d *association.Decision, old *identity.Association, now *claim) error {

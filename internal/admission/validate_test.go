@@ -131,3 +131,59 @@ func TestWhatIsNoAssociationIsNotAllowed(t *testing.T) {
 		}
 	}
 }
+
+// TestCreationsAreAnnounced: all that are about to be stored, and nothing else.
+func TestCreationsAreAnnounced(t *testing.T) {
+	yes := true
+	create := func(edit func(*admissionv1.AdmissionRequest)) admissionv1.AdmissionRequest {
+		r := admissionv1.AdmissionRequest{Operation: admissionv1.Create, Namespace: "shop", Object: raw(t, nil)}
+		if edit != nil {
+			edit(&r)
+		}
+		return r
+	}
+	may := passer{"alice", []string{podRole, targetRole}, nil}
+	for name, c := range map[string]struct {
+		who  passer
+		r    admissionv1.AdmissionRequest
+		away bool
+		told string
+		ok   bool
+	}{
+		"create":           {may, create(nil), false, "shop/app", true},
+		"by podid":         {passer{user: server}, create(nil), false, "shop/app", true},
+		"refused":          {passer{user: "alice"}, create(nil), false, "", false},
+		"dry run":          {may, create(func(r *admissionv1.AdmissionRequest) { r.DryRun = &yes }), false, "", true},
+		"dry run by podid": {passer{user: server}, create(func(r *admissionv1.AdmissionRequest) { r.DryRun = &yes }), false, "", true},
+		"status":           {may, create(func(r *admissionv1.AdmissionRequest) { r.SubResource = "status" }), false, "", true},
+		"update": {may, create(func(r *admissionv1.AdmissionRequest) {
+			r.Operation, r.OldObject = admissionv1.Update, raw(t, func(o *v1alpha1.PodIdentityAssociation) { o.Spec.TargetRoleARN = "" })
+		}), false, "", true},
+		"nobody can be told":          {may, create(nil), true, "shop/app", false},
+		"nobody can be told by podid": {passer{user: server}, create(nil), true, "shop/app", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := ""
+			j := admission.Judge{
+				Cluster: identity.Cluster{Name: "example-cluster", Region: "us-west-2", AccountID: "111122223333"},
+				Rules:   association.Rules{PassTargetRole: true}, Self: server,
+				Caller: func(string, string, []string, map[string][]string) identity.Caller { return c.who },
+				Announce: func(_ context.Context, key string) error {
+					told += key
+					if c.away {
+						return identity.Errorf(identity.Unavailable, "away")
+					}
+					return nil
+				},
+			}
+			c.r.UserInfo = authenticationv1.UserInfo{Username: c.who.user}
+			got, err := j.Validate(t.Context(), &c.r)
+			if err != nil || got.Allowed != c.ok || told != c.told {
+				t.Errorf("told of %q, answered %+v, %v", told, got, err)
+			}
+			if c.away && got.Result.Code != 503 {
+				t.Errorf("answered %+v", got.Result)
+			}
+		})
+	}
+}

@@ -29,10 +29,14 @@ func (s *server) admission(users *rbac.Users) (http.Handler, error) {
 		Cluster: s.config.Cluster, Rules: s.rules(), Caller: users.Caller, Audit: s.auditor(),
 		Self: "system:serviceaccount:" + s.config.ServiceAccount.Namespace + ":" + s.config.ServiceAccount.Name,
 	}
-	webhook, err := admission.New(admission.Config{
-		Associations: s.store, Settings: s.config.Pods, Annotations: s.annotations, Count: s.store.Count, Broken: s.store.Broken,
-		Validate: judge.Validate, Logger: s.config.Logger,
-	})
+	config := admission.Config{
+		Associations: s.store, Settings: s.config.Pods, Annotations: s.annotations, Count: s.store.Count, Broken: s.store.Broken, Logger: s.config.Logger,
+	}
+	if s.promises != nil {
+		judge.Announce, config.Current = s.promises.Announce, s.promises.Current
+	}
+	config.Validate = judge.Validate
+	webhook, err := admission.New(config)
 	if err != nil {
 		return nil, err
 	}

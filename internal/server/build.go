@@ -18,6 +18,7 @@ import (
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/issue"
 	"github.com/podid/podid/internal/metrics"
+	"github.com/podid/podid/internal/promise"
 	"github.com/podid/podid/internal/rbac"
 	"github.com/podid/podid/internal/sts"
 )
@@ -41,6 +42,7 @@ type server struct {
 	recent      *audit.Ring      // the latest events that Config.Audit has kept
 	refused     *controller.Refused
 	events      kubeevents.EventBroadcaster
+	promises    *promise.Replica // nil: this one runs in no pod
 	health      *health
 	apis        http.Handler // of AWS's two APIs
 	webhooks    http.Handler
@@ -79,6 +81,9 @@ func build(ctx context.Context, c Config) (*server, error) {
 	if err := s.issuing(associations, users); err != nil {
 		return nil, err
 	}
+	if err := s.promise(); err != nil {
+		return nil, err
+	}
 	if s.webhooks, err = s.admission(users); err != nil {
 		return nil, err
 	}
@@ -86,12 +91,7 @@ func build(ctx context.Context, c Config) (*server, error) {
 	if err := s.consolePage(); err != nil {
 		return nil, err
 	}
-	if s.page != nil { // on the replicas' own door: they ask each other
-		apis := http.NewServeMux()
-		apis.Handle("/", s.apis)
-		apis.Handle(console.LocalPrefix+"/", s.door(metrics.Console, s.page.Local()))
-		s.apis = apis
-	}
+	s.apis = s.askedByReplicas(s.apis)
 	return s, nil
 }
 

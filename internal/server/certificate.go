@@ -54,9 +54,12 @@ func newKeeper(config Config, live client.Client) (*keeper, error) {
 	return &keeper{own.GetCertificate, own.Run}, nil
 }
 
+// current returns the certificate that is served with.
+func (k *keeper) current() (*tls.Certificate, error) { return k.get(&tls.ClientHelloInfo{}) }
+
 // ends returns when the current certificate does; zero, if there is none.
 func (k *keeper) ends() time.Time {
-	c, err := k.get(&tls.ClientHelloInfo{})
+	c, err := k.current()
 	if err != nil || c == nil || c.Leaf == nil {
 		return time.Time{}
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"fmt"
 	"maps"
 	"net/http"
@@ -65,7 +64,7 @@ func (s *server) consolePage() error {
 	if len(c.Console.Replicas) > 0 {
 		config.Peers = &consolekube.Peers{
 			Addresses: c.Console.Replicas, Self: self.name,
-			Certificate: func() (*tls.Certificate, error) { return s.certificate.get(&tls.ClientHelloInfo{}) },
+			Replicas: s.replicas(),
 		}
 	}
 	s.page, err = console.New(config)
@@ -148,7 +147,7 @@ func (i *itself) Health(ctx context.Context) console.LocalHealth {
 // certificates are the one that is served with, and those sent along with it.
 func (s *server) certificates() []console.Certificate {
 	out := []console.Certificate{}
-	c, err := s.certificate.get(&tls.ClientHelloInfo{})
+	c, err := s.certificate.current()
 	if err == nil && c != nil && c.Leaf != nil {
 		out = append(out, console.Certificate{Name: "serving", NotBefore: c.Leaf.NotBefore.UTC(), NotAfter: c.Leaf.NotAfter.UTC(), Names: c.Leaf.DNSNames})
 	}

@@ -53,6 +53,8 @@ const maxConnections = 20_000
 // serve starts a server for each door in group.
 func (s *server) serve(ctx context.Context, group *errgroup.Group, d *doors) error {
 	secured := &tls.Config{GetCertificate: s.certificate.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	apis := secured.Clone()
+	apis.ClientAuth = tls.RequestClientCert // replicas show theirs
 	var failures []error
 	type door struct {
 		listener net.Listener
@@ -60,7 +62,7 @@ func (s *server) serve(ctx context.Context, group *errgroup.Group, d *doors) err
 		handler  http.Handler
 	}
 	all := []door{
-		{d.api, secured, s.apis}, {d.webhook, secured, s.webhooks}, {d.probe, nil, s.health.probes()}, {d.metrics, nil, s.scraped()},
+		{d.api, apis, s.apis}, {d.webhook, secured, s.webhooks}, {d.probe, nil, s.health.probes()}, {d.metrics, nil, s.scraped()},
 	}
 	if d.console != nil {
 		all = append(all, door{d.console, secured, s.door(metrics.Console, s.consoleDoor())})

@@ -29,6 +29,9 @@ func (s *server) runRooms(ctx context.Context) error {
 	group.Go(func() error { return s.feed.Run(ctx) })
 	group.Go(func() error { return s.advance(ctx) })
 	group.Go(func() error { return s.runEvents(ctx) })
+	if s.promises != nil {
+		group.Go(func() error { return s.promises.Run(ctx) })
+	}
 	return group.Wait()
 }
 

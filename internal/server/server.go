@@ -51,6 +51,12 @@ type Config struct {
 	KeyNamespace string
 	// ServiceAccount is the server's own.
 	ServiceAccount types.NamespacedName
+	// Pod is the uid of the pod that this replica runs in, by which replicas know each
+	// other: their pods are those of ServiceAccount. "": it runs in none; then every
+	// pod whose service account has no association costs a read at the API server.
+	Pod string
+	// Settle is as in promise.Config.
+	Settle time.Duration
 	// AgentServiceAccount is the one of the agents, AgentAudience what their
 	// tokens are for. "": DefaultAgentAudience.
 	AgentServiceAccount types.NamespacedName
@@ -158,6 +164,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer doors.close()
+	c.APIAddress = doors.api.Addr().String() // with the port, if any was taken
 	s, err := build(ctx, c)
 	if err != nil {
 		return err

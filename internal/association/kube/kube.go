@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,9 @@ type Store struct {
 	live     client.Client
 	informer cache.SharedIndexInformer
 	sequence atomic.Uint64 // resource version of the newest object that was seen
+
+	mu     sync.RWMutex
+	counts map[string]int // of objects, by namespace: to count them anew for each pod would take a millisecond
 }
 
 // Indices of the informer.
@@ -72,7 +76,7 @@ func New(ctx context.Context, c Config) (*Store, error) {
 	if !ok {
 		return nil, errors.New("association/kube: the cache is not of the whole cluster")
 	}
-	s := &Store{cluster: c.Cluster, live: c.Live, informer: informer}
+	s := &Store{cluster: c.Cluster, live: c.Live, informer: informer, counts: map[string]int{}}
 	err = informer.AddIndexers(cache.Indexers{
 		byID:    func(o any) ([]string, error) { return []string{ID(object(o).UID)}, nil },
 		byToken: func(o any) ([]string, error) { return tokensOf(object(o)).keys(), nil },
@@ -81,9 +85,9 @@ func New(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("watching associations: %w", err)
 	}
 	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { s.saw(object(o)) },
+		AddFunc:    func(o any) { s.saw(object(o)); s.counted(object(o), 1) },
 		UpdateFunc: func(_, o any) { s.saw(object(o)) },
-		DeleteFunc: func(o any) { s.saw(object(o)) },
+		DeleteFunc: func(o any) { s.saw(object(o)); s.counted(object(o), -1) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("watching associations: %w", err)
@@ -125,6 +129,14 @@ func (s *Store) saw(a *v1alpha1.PodIdentityAssociation) {
 	}
 }
 
+func (s *Store) counted(a *v1alpha1.PodIdentityAssociation, more int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts[a.Namespace] += more; s.counts[a.Namespace] == 0 {
+		delete(s.counts, a.Namespace)
+	}
+}
+
 // poll is how often a waiting call looks at the informer.
 const poll = 5 * time.Millisecond
 
@@ -151,6 +163,20 @@ func (s *Store) WaitFor(ctx context.Context, sequence uint64) error {
 // Reached is how far the informer's store is: here bookmarks count, and the
 // version of the list that it began with.
 func (s *Store) Reached() uint64 { return number(s.informer.GetStore().LastStoreSyncResourceVersion()) }
+
+// Version returns how far the associations are at the API server: at every change
+// that it acknowledged before the call, or later.
+func (s *Store) Version(ctx context.Context) (uint64, error) {
+	list := metadataList()
+	if err := s.live.List(ctx, list, client.Limit(1)); err != nil {
+		return 0, failure(err)
+	}
+	n, err := strconv.ParseUint(list.ResourceVersion, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the version of the list of associations: %w", err)
+	}
+	return n, nil
+}
 
 // number returns a resource version as a number; what is none counts as nothing seen.
 func number(version string) uint64 {

@@ -6,7 +6,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/podid/podid/api/v1alpha1"
@@ -50,13 +49,11 @@ func (s *Store) Object(namespace, serviceAccount string) *v1alpha1.PodIdentityAs
 	return s.known(namespace, serviceAccount)
 }
 
-// Count returns how many associations the informer has of a namespace.
+// Count returns how many associations the informer has told of in a namespace.
 func (s *Store) Count(namespace string) int {
-	keys, err := s.informer.GetIndexer().IndexKeys(cache.NamespaceIndex, namespace)
-	if err != nil { // a cache without that index is none of controller-runtime's
-		return 0
-	}
-	return len(keys)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.counts[namespace]
 }
 
 func (s *Store) known(namespace, serviceAccount string) *v1alpha1.PodIdentityAssociation {

@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/podid/podid/api/v1alpha1"
+	"github.com/podid/podid/internal/certificate"
 	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/identity"
 )
@@ -303,7 +304,7 @@ func TestPeers(t *testing.T) {
 	own := self.TLS.Certificates[0]
 	p := &Peers{
 		Addresses: []string{self.Listener.Addr().String(), other.Listener.Addr().String(), "no-such-name.invalid:1"}, Self: "self",
-		Certificate: func() (*tls.Certificate, error) { return &own, nil },
+		Replicas: certificate.Peers{Current: func() (*tls.Certificate, error) { return &own, nil }},
 	}
 	ask := func() map[string]console.PeerAnswer {
 		answers := map[string]console.PeerAnswer{}

@@ -1,12 +1,9 @@
 package kube
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/podid/podid/internal/certificate"
 	"github.com/podid/podid/internal/console"
 	"github.com/podid/podid/internal/identity"
 )
@@ -27,9 +25,8 @@ type Peers struct {
 	Addresses []string
 	// Self is the name of this replica, which is found among the addresses too.
 	Self string
-	// Certificate is what this replica serves with. All replicas share it, and so a
-	// replica is who has its key.
-	Certificate func() (*tls.Certificate, error)
+	// Replicas tells who is one: the user's token is for nobody else.
+	Replicas certificate.Peers
 
 	mu    sync.Mutex
 	names map[string]string // of replicas, by address; "" until it was heard of
@@ -163,26 +160,10 @@ func (p *Peers) client() *http.Client {
 	if p.http == nil {
 		p.http = &http.Client{
 			Transport: &http.Transport{
-				MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
-				// VerifyConnection stands in for the check of names and authorities, which
-				// addresses of pods have not.
-				TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, VerifyConnection: p.isReplica},
+				MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true, TLSClientConfig: p.Replicas.Client(),
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
 	return p.http
-}
-
-// isReplica tells whether a connection leads to who has the key of this replica's
-// own certificate: the user's token is for nobody else.
-func (p *Peers) isReplica(c tls.ConnectionState) error {
-	own, err := p.Certificate()
-	if err != nil {
-		return err
-	}
-	if len(c.PeerCertificates) == 0 || len(own.Certificate) == 0 || !bytes.Equal(c.PeerCertificates[0].Raw, own.Certificate[0]) {
-		return errors.New("it serves with another certificate than this replica")
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -19,62 +21,108 @@ import (
 
 // TestHammer makes an association and, the moment that is acknowledged, a pod,
 // thousands of times, with two replicas who are asked in turn. Not one pod may
-// lack anything. No policy stands in: what a webhook misses shows.
+// lack anything. No policy stands in: what a webhook misses shows. That pods
+// without an association need no read shows that it is memory which is tried.
 func TestHammer(t *testing.T) {
 	w := start(t, cluster.Options{})
 	w.ServiceAccount(t, "default", "default")
-	t.Run("informers as they are", func(t *testing.T) {
-		w.serve(t, &front{replicas: []http.Handler{w.replica(t, w.Config), w.replica(t, w.Config)}})
-		w.hammer(t, w.Namespace(t, "prompt"), 2000)
-	})
-	t.Run("informers seconds late", func(t *testing.T) {
-		late := rest.CopyConfig(w.Config)
-		late.Wrap(func(next http.RoundTripper) http.RoundTripper { return &lateWatch{next, 2 * time.Second} })
-		w.serve(t, &front{replicas: []http.Handler{w.replica(t, late), w.replica(t, late)}})
-		w.hammer(t, w.Namespace(t, "late"), 1000)
-	})
-	t.Run("one informer is late", func(t *testing.T) {
-		late := rest.CopyConfig(w.Config)
-		late.Wrap(func(next http.RoundTripper) http.RoundTripper { return &lateWatch{next, 2 * time.Second} })
+	late := rest.CopyConfig(w.Config)
+	late.Wrap(func(next http.RoundTripper) http.RoundTripper { return &lateWatch{next, 2 * time.Second} })
+	for _, arm := range []struct {
+		name    string
+		lag     time.Duration
+		watches []*rest.Config
+		times   int
+	}{
+		{"prompt", 0, []*rest.Config{w.Config, w.Config}, 2000},
+		{"late", 0, []*rest.Config{late, late}, 1000},
+		{"mixed", 200 * time.Millisecond, []*rest.Config{late, w.Config}, 500},
+	} {
+		t.Run(arm.name, func(t *testing.T) {
+			g := w.replicas(t, arm.lag, arm.watches...)
+			w.hammer(t, w.Namespace(t, arm.name), arm.times, nil)
+			g.wantMemory()
+		})
+	}
+	t.Run("without promises", func(t *testing.T) {
 		w.serve(t, &front{replicas: []http.Handler{w.replica(t, late), w.replica(t, w.Config)}})
-		w.hammer(t, w.Namespace(t, "mixed"), 500)
+		w.hammer(t, w.Namespace(t, "alone"), 500, nil)
+	})
+	t.Run("one is replaced", func(t *testing.T) {
+		g := w.replicas(t, 0, w.Config)
+		first := g.start(late)
+		g.await(first)
+		w.hammer(t, w.Namespace(t, "replaced"), 800, func() {
+			g.start(late)
+			g.remove(first)
+		})
+		g.await(g.all()...)
+		g.memory.Store(0)
+		g.live.Store(0)
+		w.hammer(t, w.Namespace(t, "afterwards"), 300, nil)
+		g.wantMemory()
 	})
 }
 
+// wantMemory wants most pods without an association to have needed no read.
+func (g *replicas) wantMemory() {
+	g.t.Helper()
+	memory, live := g.memory.Load(), g.live.Load()
+	g.t.Logf("%d pods without an association needed no read, %d one", memory, live)
+	if memory < 4*live {
+		g.t.Error("it is not memory that was tried")
+	}
+}
+
 // hammer counts the pods that were missed. While each association is made, a
-// pod that comes too early has a lookup begin that may not see it.
-func (w *world) hammer(t *testing.T, namespace string, times int) {
+// pod that comes too early has a lookup begin that may not see it. Meanwhile may
+// be nil.
+func (w *world) hammer(t *testing.T, namespace string, times int, meanwhile func()) {
 	t.Helper()
 	began := time.Now()
+	w.ServiceAccount(t, namespace, "none")
 	var missed, early atomic.Int64
 	workers, ctx := errgroup.WithContext(t.Context())
 	workers.SetLimit(8)
-	for i := range times {
-		workers.Go(func() error {
-			account := fmt.Sprintf("app-%d", i)
-			w.ServiceAccount(t, namespace, account)
-			tooEarly := make(chan error, 1)
-			go func() {
-				pod, err := w.pods.CoreV1().Pods(namespace).Create(ctx, podOf(account, nil), metav1.CreateOptions{})
-				if err == nil && !complete(pod) {
-					early.Add(1)
-				}
-				tooEarly <- err
-			}()
-			if err := w.create(ctx, namespace, account); err != nil {
-				return err
-			}
-			pod, err := w.pods.CoreV1().Pods(namespace).Create(ctx, podOf(account, nil), metav1.CreateOptions{})
-			if err != nil {
-				return err
-			}
-			if !complete(pod) {
-				missed.Add(1)
-			}
-			return <-tooEarly
-		})
+	pod := func(account string) (ok bool, err error) {
+		made, err := w.pods.CoreV1().Pods(namespace).Create(ctx, podOf(account, nil), metav1.CreateOptions{})
+		return err == nil && complete(made), err
 	}
-	if err := workers.Wait(); err != nil {
+	all := make(chan error, 1)
+	go func() {
+		for i := range times {
+			workers.Go(func() error {
+				account := fmt.Sprintf("app-%d", i)
+				w.ServiceAccount(t, namespace, account)
+				tooEarly := make(chan error, 1)
+				go func() {
+					ok, err := pod(account)
+					if err == nil && !ok {
+						early.Add(1)
+					}
+					tooEarly <- err
+				}()
+				err := w.create(ctx, namespace, account)
+				for apierrors.IsServiceUnavailable(err) { // one that is replaced refuses it
+					err = w.create(ctx, namespace, account)
+				}
+				if err != nil {
+					return err
+				}
+				ok, err := pod(account)
+				if err == nil && !ok {
+					missed.Add(1)
+				}
+				_, err2 := pod("none")
+				return errors.Join(err, err2, <-tooEarly)
+			})
+		}
+		all <- workers.Wait()
+	}()
+	if meanwhile != nil {
+		meanwhile()
+	}
+	if err := <-all; err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d associations, each with a pod right after it, in %v; %d of the pods made at the same time came before it", times, time.Since(began).Round(time.Millisecond), early.Load())

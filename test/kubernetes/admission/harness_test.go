@@ -10,7 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,8 +102,24 @@ func (w *world) applyPolicy(t testing.TB) {
 	w.apply(t, manifest(t, "ValidatingAdmissionPolicyBinding"))
 }
 
-// replica is a webhook as each replica of podid has it, with an informer of its own.
+// replica is a webhook of a replica that is in no pod, with an informer of its own.
 func (w *world) replica(t testing.TB, watch *rest.Config) http.Handler {
+	t.Helper()
+	store := w.store(t, watch)
+	return newWebhook(t, admission.Config{Associations: store, Count: store.Count})
+}
+
+func newWebhook(t testing.TB, c admission.Config) http.Handler {
+	t.Helper()
+	c.Settings = admission.Settings{Region: "us-west-2", RegionalSTS: true}
+	webhook, err := admission.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return webhook.Handler()
+}
+
+func (w *world) store(t testing.TB, watch *rest.Config) *kube.Store {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	informers, err := cache.New(watch, cache.Options{Scheme: scheme(t)})
@@ -125,26 +141,27 @@ func (w *world) replica(t testing.TB, watch *rest.Config) http.Handler {
 	if !informers.WaitForCacheSync(ctx) {
 		t.Fatal("the informer did not sync")
 	}
-	webhook, err := admission.New(admission.Config{Associations: store, Count: store.Count, Settings: admission.Settings{Region: "us-west-2", RegionalSTS: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return webhook.Handler()
+	return store
 }
 
 // front hands requests to replicas in turn, as a Service does with connections.
 type front struct {
+	mu       sync.Mutex
 	replicas []http.Handler
-	n        atomic.Uint64
+	n        int
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.replicas[f.n.Add(1)%uint64(len(f.replicas))].ServeHTTP(w, r)
+	f.mu.Lock()
+	f.n++
+	next := f.replicas[f.n%len(f.replicas)]
+	f.mu.Unlock()
+	next.ServeHTTP(w, r)
 }
 
 // serve serves h over TLS and has the API server call it, as the chart says. It
 // returns once that happens.
-func (w *world) serve(t testing.TB, h http.Handler) {
+func (w *world) serve(t testing.TB, h http.Handler) *httptest.Server {
 	t.Helper()
 	asked := make(chan struct{}, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -167,22 +184,31 @@ func (w *world) serve(t testing.TB, h http.Handler) {
 			return false
 		}
 	})
+	return server
 }
 
 // hook has the API server call a URL.
 func (w *world) hook(t testing.TB, url string, authority []byte) {
 	t.Helper()
-	u := manifest(t, "MutatingWebhookConfiguration")
+	w.hookOf(t, "MutatingWebhookConfiguration", url+admission.MutatePath, authority)
+	t.Cleanup(func() { w.forget(t, "podid") })
+}
+
+// hookOf applies what podid installs of a kind of configuration, with another URL.
+func (w *world) hookOf(t testing.TB, kind, url string, authority []byte) {
+	t.Helper()
+	u := manifest(t, kind)
 	webhooks, found, err := unstructured.NestedSlice(u.Object, "webhooks")
-	if err != nil || !found || len(webhooks) != 1 {
-		t.Fatalf("%d webhooks, want one: %v", len(webhooks), err)
+	if err != nil || !found {
+		t.Fatalf("%s has no webhooks: %v", kind, err)
 	}
-	webhooks[0].(map[string]any)["clientConfig"] = map[string]any{"url": url + admission.MutatePath, "caBundle": base64.StdEncoding.EncodeToString(authority)}
+	for _, hook := range webhooks {
+		hook.(map[string]any)["clientConfig"] = map[string]any{"url": url, "caBundle": base64.StdEncoding.EncodeToString(authority)}
+	}
 	if err := unstructured.SetNestedSlice(u.Object, webhooks, "webhooks"); err != nil {
 		t.Fatal(err)
 	}
 	w.apply(t, u)
-	t.Cleanup(func() { w.forget(t, "podid") })
 }
 
 // forget takes away the configuration of a webhook, if it is there.

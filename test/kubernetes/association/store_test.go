@@ -37,6 +37,7 @@ func none(identity.Association) error { return nil }
 func TestStore(t *testing.T) {
 	c := start(t, cluster.Newest)
 	ns := c.Namespace(t, "shop")
+	c.Namespace(t, "crowd")
 	a, b := running(t, c.Config), running(t, c.Config)
 	for name, try := range map[string]func(*testing.T, *replica, *replica, string){
 		"one for each":                triesOneForEach,
@@ -50,6 +51,7 @@ func TestStore(t *testing.T) {
 		"deleted and made again":      triesMadeAgain,
 		"revoked":                     triesRevoked,
 		"sequence":                    triesSequence,
+		"count and version":           triesCount,
 	} {
 		t.Run(name, func(t *testing.T) { try(t, a, b, ns) })
 	}
@@ -268,6 +270,44 @@ func triesLimit(t *testing.T, a, b *replica, ns string) {
 	}
 	_, err = a.Create(t.Context(), wanted(ns, "one-more"), rules.Once{}, 1)
 	wantKind(t, err, identity.InUse)
+}
+
+// triesCount: an informer that has reached a version read live has all that was made before.
+func triesCount(t *testing.T, a, b *replica, ns string) {
+	count := func(r *replica, want int) {
+		t.Helper()
+		within(t, 20*time.Second, "the count", func() error {
+			if got := r.Count("crowd"); got != want {
+				return fmt.Errorf("%d", got)
+			}
+			return nil
+		})
+	}
+	var last identity.Association
+	for i := range 20 {
+		made, err := a.Create(t.Context(), wanted("crowd", fmt.Sprint("app-", i)), rules.Once{}, unlimited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		version, err := b.Version(t.Context())
+		if err != nil || version == 0 {
+			t.Fatal(version, err)
+		}
+		if b.Reached() >= version {
+			if _, known := b.Known("crowd", made.ServiceAccount); !known {
+				t.Errorf("%s is not known, but version %d was reached", made.ServiceAccount, version)
+			}
+		}
+		last = made
+	}
+	count(b, 20)
+	if _, err := b.Delete(t.Context(), home, last.ID, none); err != nil {
+		t.Fatal(err)
+	}
+	count(a, 19)
+	if n := a.Count("nowhere"); n != 0 {
+		t.Errorf("%d in a namespace that is none", n)
+	}
 }
 
 func triesWhatIsNotThere(t *testing.T, a, b *replica, ns string) {
