@@ -36,6 +36,9 @@ func (b *bench) plot(name, drawing string) error {
 	if b.plots == "" {
 		return nil
 	}
+	if err := os.MkdirAll(b.plots, 0o755); err != nil {
+		return err
+	}
 	return os.WriteFile(filepath.Join(b.plots, name), []byte(drawing), 0o644)
 }
 
