@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/podid/podid/internal/audit"
 	"github.com/podid/podid/internal/eksauth"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/kubeconfig"
@@ -279,13 +281,11 @@ func TestPluginExec(t *testing.T) {
 	if out, err := admin.call(withSecret...); !strings.Contains(out, ":"+targetAccount+":assumed-role/target/") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	told := false
-	for _, e := range w.replicas[0].events() {
-		told = told || strings.HasSuffix(e.CallerARN, "user/"+clusterName+"/jane-at-podid") && e.ErrorCode == ""
-	}
-	if !told {
-		t.Error("no audit event tells whose access key it was")
-	}
+	eventually(t, "an audit event tells whose access key it was", func() error {
+		return isTrue(slices.ContainsFunc(w.replicas[0].events(), func(e audit.Event) bool {
+			return strings.HasSuffix(e.CallerARN, "user/"+clusterName+"/jane-at-podid") && e.ErrorCode == ""
+		}))
+	})
 
 	listing := admin.run("access-key", "list")
 	if !strings.Contains(listing, key["AWS_ACCESS_KEY_ID"]) || !strings.Contains(listing, "jane-at-podid") || strings.Contains(listing, key["AWS_SECRET_ACCESS_KEY"]) {

@@ -49,11 +49,11 @@ func TestStockAgent(t *testing.T) {
 		}
 		return nil
 	})
-	if !slices.ContainsFunc(w.replicas[0].events(), func(e audit.Event) bool {
-		return e.Outcome == audit.Granted && e.CallerNodeName == "" && len(e.Hops) == 2
-	}) {
-		t.Error("no event tells of the grant")
-	}
+	eventually(t, "an event tells of the grant", func() error {
+		return isTrue(slices.ContainsFunc(w.replicas[0].events(), func(e audit.Event) bool {
+			return e.Outcome == audit.Granted && e.CallerNodeName == "" && len(e.Hops) == 2
+		}))
+	})
 	if status, body := ask(other); status != http.StatusNotFound || !strings.Contains(string(body), "ResourceNotFoundException") {
 		t.Errorf("without an association: status %d: %s", status, body)
 	}

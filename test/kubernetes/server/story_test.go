@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -116,15 +117,18 @@ func TestWhoGetsCredentials(t *testing.T) {
 					t.Errorf("%s: %v, want %s", name, err, c.want)
 				}
 			}
-			denied := 0
-			for _, e := range w.replicas[0].events() {
-				if e.CallerNodeName == "node-2" && e.ErrorCode != "" {
-					denied++
+			eventually(t, "the event of the other node's agent", func() error {
+				denied := 0
+				for _, e := range w.replicas[0].events() {
+					if e.CallerNodeName == "node-2" && e.ErrorCode != "" {
+						denied++
+					}
 				}
-			}
-			if denied != 1 {
-				t.Errorf("%d events tell of the other node's agent, want one", denied)
-			}
+				if denied != 1 {
+					return fmt.Errorf("%d events", denied)
+				}
+				return nil
+			})
 		})
 	}
 }
