@@ -22,6 +22,7 @@ import (
 	"github.com/podid/podid/internal/explain"
 	"github.com/podid/podid/internal/identity"
 	"github.com/podid/podid/internal/token/issuer"
+	"github.com/podid/podid/test/clients"
 )
 
 // world is a development mode that runs until the test ends.
@@ -176,13 +177,8 @@ func (w *world) sh(script string) string {
 // it has to be.
 func needCLI(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("aws"); err == nil {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("PODID_REQUIRE_CLIENTS"), ","), "aws") {
-		t.Fatal("aws is required here (PODID_REQUIRE_CLIENTS) and missing: no aws on the PATH")
-	}
-	t.Skip("** the printed fixes are NOT TRIED in this run: no aws on the PATH **")
+	_, err := exec.LookPath("aws")
+	clients.Require(t, "aws", err == nil, "the printed fixes need it, and there is no aws on the PATH")
 }
 
 func commands(r *explain.Report) string {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Require skips a test loudly when a client, or ipv6, is not on this machine, or
-// fails it where PODID_REQUIRE_CLIENTS names that: there it has to run.
+// Require skips a test loudly when a client, ipv6, or loopback with more than one
+// address is not on this machine, or fails it where PODID_REQUIRE_CLIENTS names that: there it has to run.
 func Require(t *testing.T, client string, present bool, missing string) {
 	t.Helper()
 	if present {

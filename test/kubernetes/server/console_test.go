@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -388,7 +387,7 @@ func (w *world) audited(t *testing.T) {
 
 func isTrue(is bool) error {
 	if !is {
-		return errors.New("not yet")
+		return errNotYet
 	}
 	return nil
 }
